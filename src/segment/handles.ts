@@ -1,0 +1,116 @@
+/**
+ * Open files and sparse indexes of the segments that are being read, shared by all readers of a log and bounded.
+ *
+ * A handle is leased: eviction from the cache only stops new leases, and the file is closed when the last lease of an
+ * evicted handle is returned. A purge or rewind calls `forget`, so that no stale file or index outlives its segment.
+ */
+import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import type { IndexEntry } from './frame.js';
+
+/** Rough cost of one sparse index entry in memory. */
+const INDEX_ENTRY_BYTES = 48;
+
+interface Handle {
+  readonly file: DiskFile;
+  leases: number;
+  evicted: boolean;
+  closed: boolean;
+}
+
+export class SegmentHandles {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #handles: LRUCache<string, Handle>;
+  readonly #opening = new Map<string, Promise<Handle>>();
+  readonly #indexes: LRUCache<string, IndexEntry[]>;
+  /** Closes that are under way, so that `close` can wait for them. */
+  readonly #closing = new Set<Promise<unknown>>();
+
+  constructor(disk: Disk, directory: string, maxHandles: number, maxIndexBytes: number) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#handles = new LRUCache({
+      max: maxHandles,
+      dispose: (handle) => {
+        handle.evicted = true;
+        if (handle.leases === 0) this.#close(handle);
+      },
+    });
+    this.#indexes = new LRUCache({
+      maxSize: maxIndexBytes,
+      sizeCalculation: (entries) => INDEX_ENTRY_BYTES * (entries.length + 1),
+    });
+  }
+
+  /** Runs `use` with the open file of the segment `name`. */
+  async with<T>(name: string, use: (file: DiskFile) => T | Promise<T>): Promise<T> {
+    let handle = this.#handles.get(name) ?? (await this.#open(name));
+    // Evicted between its opening and this turn, before it was leased: open it once more.
+    while (handle.closed) handle = await this.#open(name);
+    handle.leases++;
+    try {
+      return await use(handle.file);
+    } finally {
+      if (--handle.leases === 0 && handle.evicted) this.#close(handle);
+    }
+  }
+
+  /** The file of `name` if it is open; only for use before anything is awaited. */
+  peek(name: string): DiskFile | undefined {
+    return this.#handles.get(name)?.file;
+  }
+
+  cachedIndex(name: string): IndexEntry[] | undefined {
+    return this.#indexes.get(name);
+  }
+
+  keepIndex(name: string, entries: IndexEntry[]): void {
+    this.#indexes.set(name, entries);
+  }
+
+  /** Forgets all about a segment that is purged, rewound or renamed. */
+  forget(name: string): void {
+    this.#handles.delete(name);
+    this.#indexes.delete(name);
+  }
+
+  /** Number of files that are open now. */
+  get openFiles(): number {
+    return this.#handles.size;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#opening.values());
+    this.#handles.clear();
+    this.#indexes.clear();
+    await Promise.all(this.#closing);
+  }
+
+  async #open(name: string): Promise<Handle> {
+    let opening = this.#opening.get(name);
+    if (opening === undefined) {
+      opening = this.#disk
+        .open(join(this.#directory, name), 'read')
+        .then((file) => {
+          const handle: Handle = { file, leases: 0, evicted: false, closed: false };
+          this.#handles.set(name, handle);
+          return handle;
+        })
+        .finally(() => this.#opening.delete(name));
+      this.#opening.set(name, opening);
+    }
+    return opening;
+  }
+
+  #close(handle: Handle): void {
+    handle.closed = true;
+    // A file that was only read has nothing to lose: a failed close leaves nothing to do and nothing to tell.
+    const closing: Promise<unknown> = handle.file.close().then(
+      () => this.#closing.delete(closing),
+      () => this.#closing.delete(closing),
+    );
+    this.#closing.add(closing);
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The manifest: one small text file beside the segments, JSON and a line with its checksum.
+ *
+ * It holds the store id, the options that must not change, and the purge low-water marks. It is a checked cache: what
+ * the segment headers say wins, and losing it loses no data. A low-water mark is written *before* the first file of a
+ * purge goes, so that a purge that a crash interrupts is finished at the next open instead of coming undone.
+ *
+ * Replaced as a whole: temporary file → fsync → rename → directory fsync.
+ */
+import { join } from 'node:path';
+import type { Disk } from '../disk/disk.js';
+import { VarveError } from '../errors.js';
+import { crc32c } from './checksum.js';
+import { FORMAT_VERSION, STORE_ID_SIZE, viewOf } from './header.js';
+import { MANIFEST_NAME, MANIFEST_TEMPORARY_NAME } from './names.js';
+
+/** More than any manifest of a sane directory; a larger file is not read. */
+const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
+
+/** What a partition has given up: nothing below this is read again. */
+export interface PurgeMark {
+  /** Oldest LSN that is kept. */
+  readonly oldestLsn: number;
+  /** Index of the oldest segment that is kept. */
+  readonly firstSegment: number;
+}
+
+export interface ManifestContent {
+  readonly format: number;
+  /** Hexadecimal, 32 digits. */
+  readonly storeId: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Options that must stay as they were when the directory was made. */
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+  /** Purge marks by partition number. */
+  readonly partitions: Readonly<Record<string, PurgeMark>>;
+}
+
+function checksumLine(json: string): string {
+  const bytes = new TextEncoder().encode(json);
+  return `crc32c ${crc32c(viewOf(bytes), 0, bytes.length).toString(16).padStart(8, '0')}\n`;
+}
+
+export function encodeManifest(content: ManifestContent): Uint8Array {
+  const json = `${JSON.stringify(content, undefined, 1)}\n`;
+  return new TextEncoder().encode(json + checksumLine(json));
+}
+
+/** The content of a manifest file; undefined if it is damaged. Throws `ERR_VARVE_UNSUPPORTED_VERSION` for a newer one. */
+export function decodeManifest(bytes: Uint8Array): ManifestContent | undefined {
+  const text = new TextDecoder().decode(bytes);
+  const lineStart = text.lastIndexOf('\n', text.length - 2) + 1;
+  const json = text.slice(0, lineStart);
+  if (lineStart === 0 || text.slice(lineStart) !== checksumLine(json)) return undefined;
+  const content = JSON.parse(json) as ManifestContent;
+  if (content.format > FORMAT_VERSION) {
+    throw new VarveError(
+      'ERR_VARVE_UNSUPPORTED_VERSION',
+      `The manifest has format ${content.format}; this version of Varve reads up to ${FORMAT_VERSION}. Use a newer version.`,
+    );
+  }
+  return content;
+}
+
+export function storeIdToHex(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
+}
+
+export function storeIdFromHex(hex: string): Uint8Array {
+  return new Uint8Array(Buffer.from(hex, 'hex')).subarray(0, STORE_ID_SIZE);
+}
+
+/** Reads the manifest of `directory`; 'missing' or 'damaged' where there is none that can be used. */
+export async function readManifest(disk: Disk, directory: string): Promise<ManifestContent | 'missing' | 'damaged'> {
+  if (!(await disk.list(directory)).includes(MANIFEST_NAME)) return 'missing';
+  const file = await disk.open(join(directory, MANIFEST_NAME), 'read');
+  try {
+    const size = await file.size();
+    if (size > MAX_MANIFEST_BYTES) return 'damaged';
+    const bytes = new Uint8Array(size);
+    await file.read(bytes, 0);
+    return decodeManifest(bytes) ?? 'damaged';
+  } finally {
+    await file.close();
+  }
+}
+
+/** Keeps the manifest of an open log: updates are applied one after another, each durable before it resolves. */
+export class ManifestKeeper {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  #content: ManifestContent;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(disk: Disk, directory: string, content: ManifestContent) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#content = content;
+  }
+
+  get content(): ManifestContent {
+    return this.#content;
+  }
+
+  mark(partition: number): PurgeMark | undefined {
+    return this.#content.partitions[String(partition)];
+  }
+
+  setMark(partition: number, mark: PurgeMark): Promise<void> {
+    return this.#update((c) => ({ ...c, partitions: { ...c.partitions, [String(partition)]: mark } }));
+  }
+
+  /** Writes the content as it is, for a directory that has no (usable) manifest yet. */
+  save(): Promise<void> {
+    return this.#update((c) => c);
+  }
+
+  #update(change: (content: ManifestContent) => ManifestContent): Promise<void> {
+    const done = this.#last.then(async () => {
+      const next = change(this.#content);
+      await this.#replace(encodeManifest(next));
+      this.#content = next;
+    });
+    // The next update waits for this one whether it succeeded or not; its own caller hears of a failure.
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #replace(bytes: Uint8Array): Promise<void> {
+    const temporary = join(this.#directory, MANIFEST_TEMPORARY_NAME);
+    if ((await this.#disk.list(this.#directory)).includes(MANIFEST_TEMPORARY_NAME)) await this.#disk.unlink(temporary);
+    const file = await this.#disk.open(temporary, 'create');
+    try {
+      file.writeSync(bytes, 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await this.#disk.rename(temporary, join(this.#directory, MANIFEST_NAME));
+    await this.#disk.syncDirectory(this.#directory);
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * Streams of records: chained over segments, forward or backward, finite or following the log as it grows.
+ *
+ * The core is pull: batches are read when the consumer asks for them, so a slow consumer holds back nothing but
+ * itself. Records, arrays and observables adapt it. While a consumer is inside a segment, that segment is pinned.
+ */
+import { BehaviorSubject, distinctUntilChanged, Observable } from 'rxjs';
+import { VarveError } from '../errors.js';
+import type { Ack, FollowOptions, ReadFrom, ReadOptions } from '../options.js';
+import type { Catalogue, SegmentEntry } from '../segment/catalogue.js';
+import { corruption } from '../segment/corruption.js';
+import type { LogRecord, ReadCursor, SegmentReader } from '../segment/reader.js';
+
+/** A follower that was caught up and finds more than this many records waiting has fallen behind. */
+const FELL_BEHIND_RECORDS = 1024;
+
+/** What a stream needs to know of its partition. */
+export interface RecordSource {
+  readonly partition: number;
+  readonly catalogue: Catalogue;
+  readonly reader: SegmentReader;
+  readonly oldestLsn: number;
+  /** Changes whenever the tail is rewound: cursors and LSNs from before may be void. */
+  readonly epoch: number;
+  /** Last LSN that a reader of this level sees. */
+  visibleLsn(level: Ack): number;
+  /** Resolves once `lsn` is visible. Rejects when the log closes (`ERR_VARVE_CLOSED`), fails, or `signal` aborts. */
+  whenVisible(lsn: number, level: Ack, signal: AbortSignal | undefined): Promise<void>;
+  /** Resolves, at once as a rule, when files may be read; waits for a rewind to end. Rejects when the log is closed. */
+  ready(): Promise<void>;
+}
+
+/** Records in order. Iterate it, take batches, collect it, or make it an observable; each begins a reading of its own. */
+export class RecordStream implements AsyncIterable<LogRecord> {
+  readonly #begin: (signal: AbortSignal | undefined) => AsyncGenerator<LogRecord[], void, undefined>;
+
+  constructor(begin: (signal: AbortSignal | undefined) => AsyncGenerator<LogRecord[], void, undefined>) {
+    this.#begin = begin;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<LogRecord, void, undefined> {
+    for await (const batch of this.#begin(undefined)) yield* batch;
+  }
+
+  /** The records in arrays as they come off the disk: the fastest way to read. No array is empty. */
+  batches(): AsyncGenerator<LogRecord[], void, undefined> {
+    return this.#begin(undefined);
+  }
+
+  async toArray(): Promise<LogRecord[]> {
+    const all: LogRecord[] = [];
+    for await (const batch of this.#begin(undefined)) {
+      for (const record of batch) all.push(record);
+    }
+    return all;
+  }
+
+  /** One record after another. Unsubscribing ends the reading. Reads on as fast as it can: it knows no back-pressure. */
+  toObservable(): Observable<LogRecord> {
+    return new Observable<LogRecord>((subscriber) => {
+      const ending = new AbortController();
+      const run = async () => {
+        for await (const batch of this.#begin(ending.signal)) {
+          for (const record of batch) {
+            if (subscriber.closed) return;
+            subscriber.next(record);
+          }
+        }
+        subscriber.complete();
+      };
+      run().catch((error: unknown) => subscriber.error(error));
+      return () => ending.abort();
+    });
+  }
+}
+
+/** What a follower is doing: delivering what was there before, level with the log, or behind it again. */
+export type FollowStatus = 'catchingUp' | 'caughtUp' | 'fellBehind';
+
+/** A stream that goes on with what is appended, until its signal aborts or the log closes. */
+export class FollowStream extends RecordStream {
+  readonly #status = new BehaviorSubject<FollowStatus>('catchingUp');
+
+  constructor(source: RecordSource, options: FollowOptions) {
+    super((signal) =>
+      follow(source, options, anySignal(options.signal, signal), (status) => this.#status.next(status)),
+    );
+  }
+
+  /** The status at once, then each change. Of the latest reading, where the stream is read more than once. */
+  readonly status$: Observable<FollowStatus> = this.#status.pipe(distinctUntilChanged());
+
+  get status(): FollowStatus {
+    return this.#status.value;
+  }
+
+  get caughtUp(): boolean {
+    return this.#status.value === 'caughtUp';
+  }
+}
+
+/** A finite stream, forward or backward. Options have been checked. */
+export function readRecords(source: RecordSource, options: ReadOptions): RecordStream {
+  const read = options.direction === 'backward' ? readBackward : readForward;
+  return new RecordStream((signal) => read(source, options, anySignal(options.signal, signal)));
+}
+
+function anySignal(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a === undefined ? b : b === undefined ? a : AbortSignal.any([a, b]);
+}
+
+async function* readForward(source: RecordSource, options: ReadOptions, signal: AbortSignal | undefined) {
+  const level = options.visibility ?? 'durable';
+  signal?.throwIfAborted();
+  await source.ready();
+  const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, source.visibleLsn(level));
+  let left = options.limit ?? Number.MAX_SAFE_INTEGER;
+  const next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
+  if (left === 0) return;
+  for await (const batch of walkForward(source, next, to, signal)) {
+    if (batch.length >= left) {
+      yield batch.length === left ? batch : batch.slice(0, left);
+      return;
+    }
+    left -= batch.length;
+    yield batch;
+  }
+}
+
+async function* follow(
+  source: RecordSource,
+  options: FollowOptions,
+  signal: AbortSignal | undefined,
+  report: (status: FollowStatus) => void,
+) {
+  const level = options.visibility ?? 'durable';
+  signal?.throwIfAborted();
+  await source.ready();
+  let next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
+  let caughtUp = false;
+  report('catchingUp');
+  for (;;) {
+    const visible = source.visibleLsn(level);
+    if (next > visible) {
+      caughtUp = true;
+      report('caughtUp');
+      try {
+        await source.whenVisible(next, level, signal);
+      } catch (error) {
+        // The log was closed in good order: the stream ends, as the log has.
+        if (error instanceof VarveError && error.code === 'ERR_VARVE_CLOSED') return;
+        throw error;
+      }
+      continue;
+    }
+    if (caughtUp && visible - next >= FELL_BEHIND_RECORDS) {
+      caughtUp = false;
+      report('fellBehind');
+    }
+    for await (const batch of walkForward(source, next, visible, signal)) {
+      next = (batch[batch.length - 1] as LogRecord).lsn + 1;
+      yield batch;
+    }
+  }
+}
+
+/** Records [next, to], all of them visible, segment after segment. */
+async function* walkForward(source: RecordSource, from: number, to: number, signal: AbortSignal | undefined) {
+  let next = from;
+  while (next <= to) {
+    signal?.throwIfAborted();
+    await source.ready();
+    const { epoch } = source;
+    refusePurged(source, next);
+    const segment = source.catalogue.findLsn(next);
+    if (segment === undefined || next > source.visibleLsn('written')) throw outOfRange(source, next);
+    segment.pins++;
+    try {
+      let cursor: ReadCursor | undefined;
+      while (next <= to && epoch === source.epoch) {
+        cursor ??= await source.reader.seek(segment, next);
+        const last = segment.sealed ? Math.min(to, segment.lastLsn) : to;
+        const batch = await source.reader.forward(segment, cursor, segment.end, next, last);
+        signal?.throwIfAborted();
+        if (epoch !== source.epoch) break; // read while the tail was being rewound: read again
+        if (batch.length > 0) {
+          next = (batch[batch.length - 1] as LogRecord).lsn + 1;
+          yield batch;
+        }
+        if (next > last) {
+          if (segment.sealed && next > segment.lastLsn) break;
+        } else if (cursor.offset >= segment.end) {
+          const { partition, index, end: offset } = segment;
+          throw corruption('A segment ends before its last record', {
+            partition,
+            segment: index,
+            offset,
+            firstLsn: next,
+          });
+        }
+      }
+    } catch (error) {
+      if (epoch === source.epoch) throw error; // else the bytes changed under the reader, by intent
+    } finally {
+      segment.pins--;
+    }
+  }
+}
+
+async function* readBackward(source: RecordSource, options: ReadOptions, signal: AbortSignal | undefined) {
+  const level = options.visibility ?? 'durable';
+  signal?.throwIfAborted();
+  await source.ready();
+  const visible = source.visibleLsn(level);
+  const to = options.to ?? source.oldestLsn;
+  let left = options.limit ?? Number.MAX_SAFE_INTEGER;
+  let next = Math.min(await firstLsn(source, options.from, options.exclusive === true ? -1 : 0, visible), visible);
+  while (next >= to && next >= 1 && left > 0) {
+    signal?.throwIfAborted();
+    await source.ready();
+    const { epoch } = source;
+    refusePurged(source, next);
+    const segment = source.catalogue.findLsn(next);
+    if (segment === undefined || next > source.visibleLsn('written')) throw outOfRange(source, next);
+    segment.pins++;
+    try {
+      const cursor = await frameEnd(source, segment, next);
+      while (next >= to && next >= segment.baseLsn && left > 0) {
+        let batch = await source.reader.backward(segment, cursor, to, next);
+        signal?.throwIfAborted();
+        if (epoch !== source.epoch) break;
+        if (batch.length > left) batch = batch.slice(0, left);
+        if (batch.length === 0) continue;
+        left -= batch.length;
+        next = (batch[batch.length - 1] as LogRecord).lsn - 1;
+        yield batch;
+      }
+    } catch (error) {
+      if (epoch === source.epoch) throw error;
+    } finally {
+      segment.pins--;
+    }
+  }
+}
+
+/** A cursor behind the frame that holds `lsn`. */
+async function frameEnd(source: RecordSource, segment: SegmentEntry, lsn: number): Promise<ReadCursor> {
+  if (segment.sealed && lsn === segment.lastLsn) {
+    const { window } = await source.reader.seek(segment, lsn);
+    return { offset: segment.end, lsn: lsn + 1, window };
+  }
+  const cursor = await source.reader.seek(segment, lsn);
+  const { window } = cursor;
+  while (cursor.lsn <= lsn) {
+    const before = cursor.offset;
+    await source.reader.forward(segment, cursor, segment.end, lsn, lsn);
+    if (cursor.offset === before) throw outOfRange(source, lsn);
+  }
+  return { ...cursor, window };
+}
+
+/** The LSN to begin with: of `from` plus `step`, or `otherwise` where `from` is not given. */
+async function firstLsn(
+  source: RecordSource,
+  from: ReadFrom | undefined,
+  step: number,
+  otherwise: number,
+): Promise<number> {
+  if (from === undefined) return otherwise;
+  if (typeof from === 'number') {
+    if (from + step >= 1) refusePurged(source, from + step);
+    return from + step;
+  }
+  const oldest = source.catalogue.oldest;
+  if (oldest !== undefined && from.segmentIndex < oldest.index) {
+    throw new VarveError(
+      'ERR_VARVE_LSN_PURGED',
+      `Segment ${from.segmentIndex} of partition ${source.partition} was purged; the oldest is ${oldest.index}, from LSN ${source.oldestLsn}.`,
+      { partition: source.partition, segment: from.segmentIndex, oldest: source.oldestLsn },
+    );
+  }
+  const segment = source.catalogue.findIndex(from.segmentIndex);
+  if (segment !== undefined) {
+    segment.pins++;
+    try {
+      const lsn = await source.reader.resolve(segment, from.localOffset, segment.end);
+      if (lsn !== undefined) return lsn + step;
+    } finally {
+      segment.pins--;
+    }
+  }
+  throw new VarveError(
+    'ERR_VARVE_LSN_OUT_OF_RANGE',
+    `No record of partition ${source.partition} begins at segment ${from.segmentIndex}, offset ${from.localOffset}. Use the position of a record or of an append.`,
+    { partition: source.partition, segment: from.segmentIndex, offset: from.localOffset },
+  );
+}
+
+function refusePurged(source: RecordSource, lsn: number): void {
+  const oldest = source.oldestLsn;
+  if (lsn >= oldest) return;
+  throw new VarveError(
+    'ERR_VARVE_LSN_PURGED',
+    `LSN ${lsn} of partition ${source.partition} was purged; the oldest that can be read is ${oldest}.`,
+    { partition: source.partition, requested: lsn, oldest },
+  );
+}
+
+function outOfRange(source: RecordSource, lsn: number): VarveError {
+  const newest = source.visibleLsn('written');
+  return new VarveError(
+    'ERR_VARVE_LSN_OUT_OF_RANGE',
+    `LSN ${lsn} of partition ${source.partition} does not exist (any more); the newest is ${newest}.`,
+    { partition: source.partition, requested: lsn, oldest: source.oldestLsn, newest },
+  );
+}
