@@ -1,6 +1,7 @@
 /** What stands behind the handle that users hold: a partition that is written to, or one that is only read. */
 import type { PartitionActor } from './actors/partition-machine.js';
 import type { Ack } from './options.js';
+import type { ProgressOptions, VerifyResult } from './segment/verify.js';
 import type { Stats } from './stats.js';
 import type { LsnMark } from './streams/lsn-mark.js';
 import type { RecordSource } from './streams/record-stream.js';
@@ -13,14 +14,6 @@ export interface PurgeResult {
   readonly bytes: number;
   /** Oldest LSN that can still be read. */
   readonly oldestLsn: number;
-}
-
-export interface VerifyResult {
-  readonly segments: number;
-  /** Frames whose checksums hold. */
-  readonly frames: number;
-  readonly records: number;
-  readonly bytes: number;
 }
 
 export interface PartitionBackend extends RecordSource {
@@ -37,10 +30,7 @@ export interface PartitionBackend extends RecordSource {
   rotate(): Promise<void>;
   purgeBefore(minLsn: number): Promise<PurgeResult>;
   truncateAfter(lsn: number): Promise<void>;
-  verify(
-    signal: AbortSignal | undefined,
-    onProgress: ((done: number, all: number) => void) | undefined,
-  ): Promise<VerifyResult>;
+  verify(options: ProgressOptions): Promise<VerifyResult>;
   stats(): Stats;
   close(): Promise<void>;
 }

@@ -3,7 +3,7 @@
  * the backend behind it: a partition that is written to, or one that is only read.
  */
 import type { PartitionActor, PartitionState } from './actors/partition-machine.js';
-import type { PartitionBackend, PurgeResult, VerifyResult } from './backend.js';
+import type { PartitionBackend, PurgeResult } from './backend.js';
 import {
   type AppendOptions,
   checkFollowOptions,
@@ -17,6 +17,7 @@ import {
   resolveAck,
 } from './options.js';
 import type { SegmentDescription } from './segment/catalogue.js';
+import type { ProgressOptions, VerifyResult } from './segment/verify.js';
 import type { Stats } from './stats.js';
 import type { LsnMark } from './streams/lsn-mark.js';
 import { FollowStream, type RecordStream, readRecords } from './streams/record-stream.js';
@@ -24,12 +25,6 @@ import type { Appended, AppendedBatch } from './tail.js';
 
 /** Records of a batch are counted in 32 bits on disk. */
 const MAX_BATCH_RECORDS = 0xffff_ffff;
-
-export interface VerifyOptions {
-  signal?: AbortSignal;
-  /** Called with bytes verified and bytes in all, after each segment. */
-  onProgress?: (done: number, all: number) => void;
-}
 
 export class Partition {
   /** Partition number: 0 … 2³² − 1. */
@@ -69,7 +64,7 @@ export class Partition {
       if (!Array.isArray(payloads) || payloads.length === 0 || payloads.length > MAX_BATCH_RECORDS) {
         throw invalid('payloads', typeof payloads, 'an array of at least one Uint8Array');
       }
-      payloads.forEach((payload, i) => checkPayload(payload, `payloads[${i}]`));
+      for (let i = 0; i < payloads.length; i++) checkPayload(payloads[i], `payloads[${i}]`);
       return this.#backend.appendBatch(payloads, resolveAck(options));
     } catch (error) {
       return Promise.reject(error);
@@ -196,8 +191,8 @@ export class Partition {
   }
 
   /** Verifies every checksum. Rejects with `ERR_VARVE_CORRUPT` at the first damage. */
-  async verify(options: VerifyOptions = {}): Promise<VerifyResult> {
+  async verify(options: ProgressOptions = {}): Promise<VerifyResult> {
     checkSignal(options.signal);
-    return this.#backend.verify(options.signal, options.onProgress);
+    return this.#backend.verify(options);
   }
 }

@@ -4,7 +4,7 @@
  * while somebody waits or observes. What is durable it takes from the frames and from the writer's cookie.
  */
 import { join } from 'node:path';
-import type { PartitionBackend, VerifyResult } from './backend.js';
+import type { PartitionBackend } from './backend.js';
 import type { Disk, DiskFile } from './disk/disk.js';
 import { systemCode, VarveError } from './errors.js';
 import type { Ack } from './options.js';
@@ -16,7 +16,7 @@ import { parseSegmentName } from './segment/names.js';
 import { SegmentReader } from './segment/reader.js';
 import { type Recovered, recoverPartition } from './segment/recovery.js';
 import { scanFrames } from './segment/scanner.js';
-import { verifySegment } from './segment/verify.js';
+import { type ProgressOptions, type VerifyResult, verifySegments } from './segment/verify.js';
 import { LatencyRecorder, type Stats } from './stats.js';
 import { LsnMark } from './streams/lsn-mark.js';
 
@@ -106,42 +106,17 @@ export class ReadOnlyPartition implements PartitionBackend {
     throw this.#readOnly();
   }
 
-  async verify(
-    signal: AbortSignal | undefined,
-    onProgress: ((done: number, all: number) => void) | undefined,
-  ): Promise<VerifyResult> {
+  async verify(options: ProgressOptions): Promise<VerifyResult> {
     await this.ready();
-    const bounds = this.catalogue.all().map((segment) => ({ segment, end: segment.end, lastLsn: segment.lastLsn }));
-    const all = bounds.reduce((sum, { end }) => sum + end, 0);
-    const result = { segments: 0, frames: 0, records: 0, bytes: 0 };
-    for (const { segment, end, lastLsn } of bounds) {
-      signal?.throwIfAborted();
-      const check = (file: DiskFile) => verifySegment(file, segment, end, lastLsn);
-      result.frames += await this.#config.handles.with(segment.name, check);
-      result.segments++;
-      result.records += lastLsn - segment.baseLsn + 1;
-      result.bytes += end;
-      onProgress?.(result.bytes, all);
-    }
-    return result;
+    return verifySegments(this.#config.handles, this.catalogue.all(), options);
   }
 
   stats(): Stats {
-    const segments = this.catalogue.all();
+    const { active, sealed, used, allocated } = this.catalogue.totals();
     return {
-      segments: {
-        active: segments.filter((segment) => !segment.sealed).length,
-        sealed: segments.filter((segment) => segment.sealed).length,
-        ready: 0,
-        recycled: 0,
-      },
+      segments: { active, sealed, ready: 0, recycled: 0 },
       reused: 0,
-      bytes: {
-        used: segments.reduce((sum, segment) => sum + segment.end, 0),
-        allocated: segments.reduce((sum, segment) => sum + segment.segmentSize, 0),
-        appended: 0,
-        unsynced: 0,
-      },
+      bytes: { used, allocated, appended: 0, unsynced: 0 },
       records: 0,
       frames: 0,
       syncs: 0,

@@ -79,6 +79,16 @@ export class Tail {
     return this.#addedBytes - this.#durableBytes;
   }
 
+  /** Index of the active segment; 0 while there is none. */
+  get segmentIndex(): number {
+    return this.writer?.index ?? 0;
+  }
+
+  /** Bytes of the frame in progress. */
+  get frameBytes(): number {
+    return this.writer?.frameBytes ?? 0;
+  }
+
   /** Last LSN in a closed frame. */
   get closedLsn(): number {
     return this.writer?.closedLsn ?? this.nextLsn - 1;

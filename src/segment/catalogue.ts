@@ -131,6 +131,18 @@ export class Catalogue {
     return Math.max(0, Math.min(count, this.#segments.length - 1));
   }
 
+  /** Numbers of segments, bytes in use, and sizes of their files. */
+  totals(): { active: number; sealed: number; used: number; allocated: number } {
+    const totals = { active: 0, sealed: 0, used: 0, allocated: 0 };
+    for (const segment of this.#segments) {
+      if (segment.sealed) totals.sealed++;
+      else totals.active++;
+      totals.used += segment.end;
+      totals.allocated += segment.segmentSize;
+    }
+    return totals;
+  }
+
   describe(): SegmentDescription[] {
     return this.#segments.map((s) => ({
       index: s.index,

@@ -7,6 +7,7 @@
  * verified once in this process is not verified again.
  */
 import type { DiskFile } from '../disk/disk.js';
+import { asVarveError } from '../errors.js';
 import type { SegmentEntry } from './catalogue.js';
 import { corruption } from './corruption.js';
 import {
@@ -186,15 +187,19 @@ export class SegmentReader {
   async #read(segment: SegmentEntry, offset: number, size: number): Promise<Uint8Array> {
     // Not from Buffer's shared pool: the window lives as long as any payload in it.
     const window = new Uint8Array(size);
-    const open = segment.warm ? this.#handles.peek(segment.name) : undefined;
-    const got =
-      open !== undefined
-        ? open.readSync(window, offset)
-        : await this.#handles.with(segment.name, (file: DiskFile) =>
-            segment.warm ? file.readSync(window, offset) : file.read(window, offset),
-          );
+    const got = await this.#fill(segment, offset, window).catch((error: unknown) => {
+      throw asVarveError(error, `Reading partition ${segment.partition}`, segment.name);
+    });
     if (got < size) throw this.#damaged(segment, offset + got, undefined, 'The segment file is shorter than its log');
     return window;
+  }
+
+  async #fill(segment: SegmentEntry, offset: number, window: Uint8Array): Promise<number> {
+    const open = segment.warm ? this.#handles.peek(segment.name) : undefined;
+    if (open !== undefined) return open.readSync(window, offset);
+    return this.#handles.with(segment.name, (file: DiskFile) =>
+      segment.warm ? file.readSync(window, offset) : file.read(window, offset),
+    );
   }
 
   /** Decodes whole frames; returns the bytes that the frame at the new cursor needs, as far as is known. */
