@@ -3,7 +3,6 @@
  * the backend behind it: a partition that is written to, or one that is only read.
  */
 import type { PartitionActor, PartitionState } from './actors/partition-machine.js';
-import type { PartitionBackend, PurgeResult } from './backend.js';
 import {
   type AppendOptions,
   checkFollowOptions,
@@ -16,12 +15,13 @@ import {
   type ReadOptions,
   resolveAck,
 } from './options.js';
+import type { PartitionBackend, PurgeResult } from './partition/backend.js';
+import type { Appended, AppendedBatch } from './partition/tail.js';
 import type { SegmentDescription } from './segment/catalogue.js';
 import type { ProgressOptions, VerifyResult } from './segment/verify.js';
 import type { Stats } from './stats.js';
 import type { LsnMark } from './streams/lsn-mark.js';
 import { FollowStream, type RecordStream, readRecords } from './streams/record-stream.js';
-import type { Appended, AppendedBatch } from './tail.js';
 
 /** Records of a batch are counted in 32 bits on disk. */
 const MAX_BATCH_RECORDS = 0xffff_ffff;

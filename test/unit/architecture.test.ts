@@ -31,6 +31,10 @@ const roomOfFile: Record<string, string> = {
   'src/index.ts': 'index',
   'src/log.ts': 'log',
   'src/partition.ts': 'log',
+  'src/directory.ts': 'log',
+  'src/events.ts': 'log',
+  'src/salvage.ts': 'log',
+  'src/stats.ts': 'log',
   'src/errors.ts': 'shared',
   'src/options.ts': 'shared',
 };
@@ -83,6 +87,7 @@ function roomOf(file: string): string | undefined {
   const named = roomOfFile[file];
   if (named !== undefined) return named;
   const [, folder, rest] = file.split('/');
+  if (folder === 'partition') return 'log'; // what stands behind partition.ts
   return rest !== undefined && folder !== undefined && Object.hasOwn(mayImport, folder) ? folder : undefined;
 }
 

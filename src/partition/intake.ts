@@ -4,12 +4,12 @@
  * What is written in one turn of the event loop becomes one frame. What cannot go in at once (the segment is full, too
  * much is unsynced, a truncation is under way) waits in one queue, so that nothing overtakes.
  */
-import type { Phase } from './actors/partition-machine.js';
-import { VarveError } from './errors.js';
-import type { Ack } from './options.js';
+import type { Phase } from '../actors/partition-machine.js';
+import { VarveError } from '../errors.js';
+import type { Ack } from '../options.js';
+import { RECORD_HEADER_SIZE } from '../segment/frame.js';
+import { maxBodySize } from '../segment/writer.js';
 import { AppendQueue, type Queued } from './queue.js';
-import { RECORD_HEADER_SIZE } from './segment/frame.js';
-import { maxBodySize } from './segment/writer.js';
 import type { Appended, AppendedBatch, Tail } from './tail.js';
 
 /** A frame in progress of this size is closed before the turn ends: it bounds what a reader must read to verify it. */

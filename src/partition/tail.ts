@@ -6,12 +6,13 @@
  * segment whose open frame is there. Durable: covered by an fdatasync that began after the hand-over. Acknowledgements
  * are released by the marks and by nothing else. Everything here is synchronous; when it happens is decided by others.
  */
+
+import type { DiskFile } from '../disk/disk.js';
+import { type Catalogue, makeEntry, type SegmentEntry } from '../segment/catalogue.js';
+import { type PreviousSegment, RECORD_HEADER_SIZE } from '../segment/frame.js';
+import { SegmentWriter, type WriterStart } from '../segment/writer.js';
+import { LsnMark } from '../streams/lsn-mark.js';
 import { Acknowledgements } from './acknowledgements.js';
-import type { DiskFile } from './disk/disk.js';
-import { type Catalogue, makeEntry, type SegmentEntry } from './segment/catalogue.js';
-import { type PreviousSegment, RECORD_HEADER_SIZE } from './segment/frame.js';
-import { SegmentWriter, type WriterStart } from './segment/writer.js';
-import { LsnMark } from './streams/lsn-mark.js';
 
 /** What an append resolves with. */
 export interface Appended {

@@ -9,23 +9,23 @@ import {
   type PartitionEvent,
   type Phase,
   startPartitionActor,
-} from './actors/partition-machine.js';
+} from '../actors/partition-machine.js';
+import { asVarveError, VarveError } from '../errors.js';
+import { emitSafely, type LogEmitter } from '../events.js';
+import type { Ack } from '../options.js';
+import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
+import type { SegmentHandles } from '../segment/handles.js';
+import type { ManifestKeeper } from '../segment/manifest.js';
+import { SegmentReader } from '../segment/reader.js';
+import { type Recovered, recoverPartition } from '../segment/recovery.js';
+import { type Rewind, stateRewind } from '../segment/rewind.js';
+import { type ProgressOptions, type VerifyResult, verifySegments } from '../segment/verify.js';
+import { LatencyRecorder, type Stats } from '../stats.js';
+import { LsnMark } from '../streams/lsn-mark.js';
 import type { PartitionBackend, PurgeResult } from './backend.js';
-import { asVarveError, VarveError } from './errors.js';
-import { emitSafely, type LogEmitter } from './events.js';
 import { Intake, type IntakeLimits } from './intake.js';
-import type { Ack } from './options.js';
 import { planRewind, removeSegments } from './retention.js';
 import { Rotation } from './rotation.js';
-import { Catalogue, type SegmentEntry } from './segment/catalogue.js';
-import type { SegmentHandles } from './segment/handles.js';
-import type { ManifestKeeper } from './segment/manifest.js';
-import { SegmentReader } from './segment/reader.js';
-import { type Recovered, recoverPartition } from './segment/recovery.js';
-import { type Rewind, stateRewind } from './segment/rewind.js';
-import { type ProgressOptions, type VerifyResult, verifySegments } from './segment/verify.js';
-import { LatencyRecorder, type Stats } from './stats.js';
-import { LsnMark } from './streams/lsn-mark.js';
 import type { SupplyConfig } from './supply.js';
 import { type Appended, type AppendedBatch, type SyncRun, Tail } from './tail.js';
 

@@ -1,10 +1,10 @@
 /** What stands behind the handle that users hold: a partition that is written to, or one that is only read. */
-import type { PartitionActor } from './actors/partition-machine.js';
-import type { Ack } from './options.js';
-import type { ProgressOptions, VerifyResult } from './segment/verify.js';
-import type { Stats } from './stats.js';
-import type { LsnMark } from './streams/lsn-mark.js';
-import type { RecordSource } from './streams/record-stream.js';
+import type { PartitionActor } from '../actors/partition-machine.js';
+import type { Ack } from '../options.js';
+import type { ProgressOptions, VerifyResult } from '../segment/verify.js';
+import type { Stats } from '../stats.js';
+import type { LsnMark } from '../streams/lsn-mark.js';
+import type { RecordSource } from '../streams/record-stream.js';
 import type { Appended, AppendedBatch } from './tail.js';
 
 export interface PurgeResult {

@@ -5,7 +5,7 @@
  * A queued `write` has been given its LSN: it cannot be refused any more, nor can what stands before it. A queued
  * append has none yet.
  */
-import type { Ack } from './options.js';
+import type { Ack } from '../options.js';
 import type { Appended, AppendedBatch } from './tail.js';
 
 export interface QueuedAppend {

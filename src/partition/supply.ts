@@ -2,14 +2,14 @@
  * The supply of one partition with new segments: takes a prepared file ahead of need, dresses it for the partition,
  * opens an image over it, and gives it its name when the partition goes on in it.
  */
-import type { Allocator, SpareNeed } from './actors/allocator.js';
-import type { Disk, DiskFile } from './disk/disk.js';
-import type { LogEmitter } from './events.js';
-import { emitSafely } from './events.js';
-import { OPEN_FRAME_SIZE } from './segment/frame.js';
-import { checksumSeed, DATA_OFFSET } from './segment/header.js';
-import { MappedImage, type SegmentImage, WrittenImage } from './segment/image.js';
-import { dressSpare, nameSegment, type SpareFile } from './segment/spare.js';
+import type { Allocator, SpareNeed } from '../actors/allocator.js';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import type { LogEmitter } from '../events.js';
+import { emitSafely } from '../events.js';
+import { OPEN_FRAME_SIZE } from '../segment/frame.js';
+import { checksumSeed, DATA_OFFSET } from '../segment/header.js';
+import { MappedImage, type SegmentImage, WrittenImage } from '../segment/image.js';
+import { dressSpare, nameSegment, type SpareFile } from '../segment/spare.js';
 
 /** What all partitions of a log share. */
 export interface SupplyConfig {

@@ -1,8 +1,8 @@
 /** What giving up segments and giving up a tail have to do with files. When it is done is the partition's business. */
-import type { Allocator } from './actors/allocator.js';
-import type { Disk } from './disk/disk.js';
-import type { Catalogue, SegmentEntry } from './segment/catalogue.js';
-import { corruption } from './segment/corruption.js';
+import type { Allocator } from '../actors/allocator.js';
+import type { Disk } from '../disk/disk.js';
+import type { Catalogue, SegmentEntry } from '../segment/catalogue.js';
+import { corruption } from '../segment/corruption.js';
 import {
   closeFrame,
   FRAME_HEADER_SIZE,
@@ -12,11 +12,11 @@ import {
   KIND_DATA,
   plausibleLength,
   RECORD_HEADER_SIZE,
-} from './segment/frame.js';
-import type { SegmentHandles } from './segment/handles.js';
-import { viewOf } from './segment/header.js';
-import type { LogRecord, SegmentReader } from './segment/reader.js';
-import type { Rewind } from './segment/rewind.js';
+} from '../segment/frame.js';
+import type { SegmentHandles } from '../segment/handles.js';
+import { viewOf } from '../segment/header.js';
+import type { LogRecord, SegmentReader } from '../segment/reader.js';
+import type { Rewind } from '../segment/rewind.js';
 
 interface Files {
   readonly disk: Disk;

@@ -6,13 +6,13 @@
  * is sealed and durable and the new one has its name: so no record of the new segment is acknowledged, and no crash
  * leaves a new segment behind a hole in the old one.
  */
-import { isNoSpace } from './errors.js';
-import { emitSafely } from './events.js';
+import { isNoSpace } from '../errors.js';
+import { emitSafely } from '../events.js';
+import type { Catalogue } from '../segment/catalogue.js';
+import type { PreviousSegment } from '../segment/frame.js';
+import type { SegmentWriter } from '../segment/writer.js';
 import type { Intake } from './intake.js';
 import type { PartitionConfig } from './live-partition.js';
-import type { Catalogue } from './segment/catalogue.js';
-import type { PreviousSegment } from './segment/frame.js';
-import type { SegmentWriter } from './segment/writer.js';
 import { type NextSegment, SegmentSupply } from './supply.js';
 import type { Tail } from './tail.js';
 

@@ -3,22 +3,21 @@
  * nothing is changed. It looks at the directory and the last segment when a reading begins, and from time to time
  * while somebody waits or observes. What is durable it takes from the frames and from the writer's cookie.
  */
-import { join } from 'node:path';
+import type { Disk, DiskFile } from '../disk/disk.js';
+import { systemCode, VarveError } from '../errors.js';
+import type { Ack } from '../options.js';
+import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
+import type { SegmentHandles } from '../segment/handles.js';
+import { decodeCookie, HEADER_PAGE_SIZE, viewOf } from '../segment/header.js';
+import { readManifest } from '../segment/manifest.js';
+import { parseSegmentName } from '../segment/names.js';
+import { SegmentReader } from '../segment/reader.js';
+import { type Recovered, recoverPartition } from '../segment/recovery.js';
+import { scanFrames } from '../segment/scanner.js';
+import { type ProgressOptions, type VerifyResult, verifySegments } from '../segment/verify.js';
+import { LatencyRecorder, type Stats } from '../stats.js';
+import { LsnMark } from '../streams/lsn-mark.js';
 import type { PartitionBackend } from './backend.js';
-import type { Disk, DiskFile } from './disk/disk.js';
-import { systemCode, VarveError } from './errors.js';
-import type { Ack } from './options.js';
-import { Catalogue, type SegmentEntry } from './segment/catalogue.js';
-import type { SegmentHandles } from './segment/handles.js';
-import { decodeCookie, HEADER_PAGE_SIZE, viewOf } from './segment/header.js';
-import { readManifest } from './segment/manifest.js';
-import { parseSegmentName } from './segment/names.js';
-import { SegmentReader } from './segment/reader.js';
-import { type Recovered, recoverPartition } from './segment/recovery.js';
-import { scanFrames } from './segment/scanner.js';
-import { type ProgressOptions, type VerifyResult, verifySegments } from './segment/verify.js';
-import { LatencyRecorder, type Stats } from './stats.js';
-import { LsnMark } from './streams/lsn-mark.js';
 
 /** The writer moves on while we look: what seems damaged is looked at again, so many times, before it is called so. */
 const ATTEMPTS = 6;
