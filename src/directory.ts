@@ -28,7 +28,9 @@ export interface OpenedDirectory {
   readonly storeId: Uint8Array;
   readonly manifest: ManifestKeeper;
   readonly io: 'mmap' | 'write';
+  /** How space is reserved in new files, and in recycled ones. */
   readonly mode: AllocateMode;
+  readonly recycledMode: AllocateMode;
   /** Options that ask for more than there is. */
   readonly degraded: readonly Degraded[];
 }
@@ -69,7 +71,10 @@ export async function openDirectory(disk: Disk, options: ResolvedOptions): Promi
 }
 
 /** Which back end and which preallocation are used. Throws `ERR_VARVE_UNSUPPORTED`. */
-function planIo(options: ResolvedOptions, features: DiskFeatures): Pick<OpenedDirectory, 'io' | 'mode' | 'degraded'> {
+function planIo(
+  options: ResolvedOptions,
+  features: DiskFeatures,
+): Pick<OpenedDirectory, 'io' | 'mode' | 'recycledMode' | 'degraded'> {
   const degraded: Degraded[] = [];
   const wanted = options.preallocate.mode;
   let mode = wanted;
@@ -91,7 +96,9 @@ function planIo(options: ResolvedOptions, features: DiskFeatures): Pick<OpenedDi
   }
   const mappable = features.map && (mode === 'allocate' || mode === 'zero');
   const io = options.io === 'mmap' || (options.io === 'auto' && mappable) ? 'mmap' : 'write';
-  return { io, mode, degraded };
+  // Zeros need not be written again where the file's blocks can be made sure of without.
+  const recycledMode = mode === 'zero' && features.fallocate ? 'allocate' : mode;
+  return { io, mode, recycledMode, degraded };
 }
 
 /** Throws `ERR_VARVE_LEGACY_WAL`; damage to a header is left to the partition that it belongs to. */

@@ -196,8 +196,7 @@ export class Log {
     const allocator: Allocator = new Allocator({
       disk: this.#disk,
       directory,
-      segmentSize,
-      mode: this.#opened.mode,
+      reservation: { segmentSize, fresh: this.#opened.mode, recycled: this.#opened.recycledMode },
       ready: preallocate.segments,
       recycle,
       onLacking: async (cause, state) => {

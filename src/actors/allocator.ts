@@ -7,10 +7,10 @@
  */
 import { join } from 'node:path';
 import { createActor } from 'xstate';
-import type { AllocateMode, Disk } from '../disk/disk.js';
+import type { Disk } from '../disk/disk.js';
 import { isNoSpace, VarveError } from '../errors.js';
 import { parseSpareName, recycleName } from '../segment/names.js';
-import { prepareSpare, type SpareFile } from '../segment/spare.js';
+import { prepareSpare, type Reservation, type SpareFile } from '../segment/spare.js';
 import { type AllocatorActor, allocatorMachine } from './allocator-machine.js';
 
 export type SpaceState = 'ok' | 'low' | 'blocked';
@@ -18,8 +18,7 @@ export type SpaceState = 'ok' | 'low' | 'blocked';
 export interface AllocatorConfig {
   readonly disk: Disk;
   readonly directory: string;
-  readonly segmentSize: number;
-  readonly mode: AllocateMode;
+  readonly reservation: Reservation;
   /** Prepared segments kept ahead of need. */
   readonly ready: number;
   /** Purged files kept for reuse. */
@@ -202,10 +201,10 @@ export class Allocator {
   }
 
   async #prepare(): Promise<void> {
-    const { disk, directory, segmentSize, mode } = this.#config;
+    const { disk, directory, reservation } = this.#config;
     const recycled = this.#recycled.shift();
     try {
-      const spare = await prepareSpare(disk, directory, this.#nextNumber++, segmentSize, mode, recycled);
+      const spare = await prepareSpare(disk, directory, this.#nextNumber++, reservation, recycled);
       if (recycled === undefined) this.#created++;
       else this.#reused++;
       this.#deliver(spare);

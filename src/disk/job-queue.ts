@@ -53,7 +53,6 @@ export class JobQueue<T extends QueuedJob> {
     this.#waiting--;
     this.#head = job.next;
     if (this.#head === undefined) this.#tail = undefined;
-    job.next = undefined;
     return job as T;
   }
 

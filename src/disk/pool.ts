@@ -76,9 +76,7 @@ export class Pool {
 
   /** Ends the threads. The pool is not busy, and is not used again. */
   async close(): Promise<void> {
-    const lanes = [...this.#lanes];
-    this.#lanes.clear(); // from here on a thread's end is no surprise
-    await Promise.all(lanes.map((lane) => lane.stop()));
+    await Promise.all(Array.from(this.#lanes, (lane) => lane.stop()));
     await this.#piscina?.destroy();
   }
 
@@ -108,7 +106,7 @@ export class Pool {
     settle(done, failure);
   }
 
-  /** Never rejects: a thread that does not start fails the jobs that wait for it. */
+  /** Never rejects: a thread that does not start fails the jobs that wait for it. Until then piscina keeps the process alive. */
   async #startLane(): Promise<void> {
     const lane = new Lane((lane, failure) => this.#answered(lane, failure));
     this.#starting = lane;
@@ -124,10 +122,8 @@ export class Pool {
       this.#ended(lane, error);
       return;
     }
-    if (this.#starting !== lane) return; // its thread has ended meanwhile
     this.#starting = undefined;
     this.#idle.push(lane);
-    lane.rest();
     this.#dispatch();
   }
 
@@ -139,7 +135,7 @@ export class Pool {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled', // its own wait between tasks would come in the way of the lane's
       recordTiming: false,
-      execArgv: [], // a worker needs no loader and no inspector, and would refuse some options (--input-type)
+      execArgv: [], // what a program preloads (--import) is of no use to a lane, and may be slow
       // To piscina a thread whose lane has started looks idle. It must never get a second task.
       loadBalancer: (_task, workers) => {
         const worker = workers.find(({ id }) => !this.#laneOf.has(id));
@@ -159,7 +155,6 @@ export class Pool {
   #watch(thread: Worker): void {
     if (this.#watched.has(thread)) return;
     this.#watched.add(thread);
-    thread.ref(); // until its lane rests: jobs wait for it
     const id = thread.threadId; // −1 once it has ended
     let cause: unknown;
     thread.once('error', (error) => {

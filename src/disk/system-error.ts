@@ -28,7 +28,6 @@ export interface Failure {
 const names = new Map<number, string>();
 for (const [name, errno] of Object.entries(constants.errno)) if (!names.has(errno)) names.set(errno, name);
 names.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP'); // on Linux the same number as ENOTSUP, which comes first
-names.set(constants.errno.EAGAIN, 'EAGAIN'); // and EWOULDBLOCK
 
 /** Name of a positive Linux error number, `UNKNOWN` where it has none. */
 export function errorName(errno: number): string {

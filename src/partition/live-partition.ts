@@ -57,6 +57,8 @@ export class LivePartition implements PartitionBackend {
   readonly #rotation: Rotation;
   #failure: VarveError | undefined;
   #syncAsked = false;
+  /** The fdatasync that is under way, or the last one; it never rejects. */
+  #syncing: Promise<void> = RESOLVED;
   #syncs = 0;
   #syncedRecords = 0;
   #purgedSegments = 0;
@@ -250,7 +252,7 @@ export class LivePartition implements PartitionBackend {
     }
     const begun = run;
     const started = performance.now();
-    begun.file.sync().then(
+    this.#syncing = begun.file.sync().then(
       () => this.#synced(begun, performance.now() - started),
       (cause: unknown) => this.send({ type: 'FAIL', cause }),
     );
@@ -489,6 +491,7 @@ export class LivePartition implements PartitionBackend {
   async #giveBack(): Promise<void> {
     const { writer, sealing } = this.tail;
     this.tail.writer = undefined;
+    await this.#syncing; // after a failure one may still be under way
     for (const open of [sealing?.writer, writer]) {
       open?.release();
       await open?.file.close();

@@ -21,13 +21,20 @@ export interface SpareFile {
   readonly recycled: boolean;
 }
 
+/** How space is reserved: in a new file, and in one that had an earlier life. */
+export interface Reservation {
+  readonly segmentSize: number;
+  readonly fresh: AllocateMode;
+  /** Reserves what a file may lack that was made by another process, with other options; cheap where it lacks nothing. */
+  readonly recycled: AllocateMode;
+}
+
 /** Makes the spare file `ready_{number}`, out of the file named `recycled` where that is given. */
 export async function prepareSpare(
   disk: Disk,
   directory: string,
   number: number,
-  segmentSize: number,
-  mode: AllocateMode,
+  { segmentSize, fresh, recycled: again }: Reservation,
   recycled?: string,
 ): Promise<SpareFile> {
   const name = readyName(number);
@@ -35,8 +42,7 @@ export async function prepareSpare(
   if (recycled !== undefined) await disk.rename(join(directory, recycled), path);
   const file = await disk.open(path, recycled === undefined ? 'create' : 'write');
   try {
-    // A recycled file of the right size has all that any mode promises: its blocks exist and were written once.
-    if (recycled === undefined || (await file.size()) !== segmentSize) await file.allocate(mode, segmentSize);
+    await file.allocate(recycled === undefined ? fresh : again, segmentSize);
     await file.sync();
   } catch (error) {
     await file.close();
