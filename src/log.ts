@@ -13,7 +13,6 @@ import { createEmitter, emitSafely, type LogEmitter } from './events.js';
 import { checkPartition, type OpenLogOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { LivePartition } from './partition/live-partition.js';
 import { ReadOnlyPartition } from './partition/read-only-partition.js';
-import { removeSegments } from './partition/retention.js';
 import { Partition } from './partition.js';
 import { SegmentHandles } from './segment/handles.js';
 import { recoverPartition } from './segment/recovery.js';
@@ -172,11 +171,7 @@ export class Log {
       const { io, events } = this;
       const { segmentSize, maxUnsyncedBytes, maxQueuedAppends, whenFull } = this.#options;
       const files = { disk, directory, handles: this.#handles, allocator: this.#allocator };
-      if (released.length > 0)
-        await removeSegments(
-          files,
-          released.map((name) => ({ name })),
-        );
+      if (released.length > 0) await this.#allocator.retire(released);
       const limits = { segmentSize, maxUnsyncedBytes, maxQueuedAppends, whenFull };
       const live = await LivePartition.open({ ...files, ...limits, storeId, io, events, manifest }, number, recovered);
       if (indexes.length > 0) emitSafely(events, 'recovered', recovered.report);

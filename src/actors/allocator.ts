@@ -160,11 +160,6 @@ export class Allocator {
     this.#deliver({ ...spare, recycled: true }); // it may have got a header meanwhile
   }
 
-  /** Space was given back, or may have been. */
-  freed(): void {
-    this.#actor.send({ type: 'FREED' });
-  }
-
   /** A hand-over met a full disk: the space was not reserved. Announced like any other lack of space. */
   reportLacking(cause: unknown): void {
     if (this.#space !== 'ok') return;
@@ -179,16 +174,25 @@ export class Allocator {
     this.#config.onRestored();
   }
 
-  /** Takes over the file of a purged segment: for reuse, or to be removed. The caller syncs the directory. */
-  async retire(name: string): Promise<void> {
+  /**
+   * Takes over the files of segments that were given up, in this order: for reuse, or to be removed. Durable when it
+   * resolves, and only then can they be used again: a name that a crash brings back must not lead to new content.
+   */
+  async retire(names: readonly string[]): Promise<void> {
     const { disk, directory, recycle } = this.#config;
-    if (this.#recycled.length < recycle && !this.#stopped) {
-      const kept = recycleName(this.#nextNumber++);
-      await disk.rename(join(directory, name), join(directory, kept));
-      this.#recycled.push(kept);
-    } else {
-      await disk.unlink(join(directory, name));
+    const kept: string[] = [];
+    for (const name of names) {
+      if (this.#recycled.length + kept.length < recycle && !this.#stopped) {
+        const to = recycleName(this.#nextNumber++);
+        await disk.rename(join(directory, name), join(directory, to));
+        kept.push(to);
+      } else {
+        await disk.unlink(join(directory, name));
+      }
     }
+    await disk.syncDirectory(directory);
+    this.#recycled.push(...kept);
+    this.#actor.send({ type: 'FREED' });
   }
 
   async close(): Promise<void> {

@@ -24,7 +24,7 @@ import { LatencyRecorder, type Stats } from '../stats.js';
 import { LsnMark } from '../streams/lsn-mark.js';
 import type { PartitionBackend, PurgeResult } from './backend.js';
 import { Intake, type IntakeLimits } from './intake.js';
-import { planRewind, removeSegments } from './retention.js';
+import { planRewind } from './truncation.js';
 import { Rotation } from './rotation.js';
 import type { SupplyConfig } from './supply.js';
 import { type Appended, type AppendedBatch, type SyncRun, Tail } from './tail.js';
@@ -320,12 +320,17 @@ export class LivePartition implements PartitionBackend {
       throw error;
     }
     this.oldest.set(first.baseLsn);
-    await removeSegments(this.#config, given);
+    await this.#giveUp(given.map((segment) => segment.name));
     this.#purgedSegments += given.length;
     const bytes = given.reduce((sum, segment) => sum + segment.segmentSize, 0);
     const result = { segments: given.length, bytes, oldestLsn: first.baseLsn };
     emitSafely(events, 'purged', { partition, ...result });
     return result;
+  }
+
+  async #giveUp(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#config.handles.forget(name);
+    await this.#config.allocator.retire(names);
   }
 
   // Truncating

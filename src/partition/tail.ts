@@ -43,6 +43,8 @@ export interface SyncRun {
 interface Sealing {
   readonly writer: SegmentWriter;
   readonly bytes: number;
+  /** Its seal is durable: there is nothing left to sync in it. */
+  durable: boolean;
 }
 
 export class Tail {
@@ -141,7 +143,7 @@ export class Tail {
       this.#noteClosed(old, this.entry);
       this.entry.sealed = true;
       this.entry.entries = undefined; // from here on it is read from the seal
-      this.sealing = { writer: old, bytes: this.#closedBytes };
+      this.sealing = { writer: old, bytes: this.#closedBytes, durable: false };
       link = { index: old.index, lastLsn: this.nextLsn - 1, end: old.end, checksum: old.lastChecksum };
     }
     const baseLsn = this.nextLsn;
@@ -171,11 +173,12 @@ export class Tail {
     this.#noteWritten(writer);
   }
 
-  /** What an fdatasync that begins now is going to cover; undefined while there is no segment. */
+  /** What an fdatasync that begins now is going to cover; undefined while there is nothing that it could. */
   startSync(): SyncRun | undefined {
     const { sealing } = this;
     if (sealing !== undefined) {
-      const { writer, bytes } = sealing;
+      const { writer, bytes, durable } = sealing;
+      if (durable) return undefined; // the new segment does not count before it is published
       return { writer, file: writer.file, lsn: writer.closedLsn, end: writer.end, bytes, final: true };
     }
     this.closeFrame();
@@ -195,6 +198,7 @@ export class Tail {
   finishSync(run: SyncRun): number {
     const before = this.durable.value;
     this.#durableBytes = Math.max(this.#durableBytes, run.bytes);
+    if (run.final && this.sealing !== undefined) this.sealing.durable = true;
     if (run.lsn > before) {
       this.durable.set(run.lsn);
       this.durableAcks.release(run.lsn);

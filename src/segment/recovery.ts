@@ -240,7 +240,12 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
       { path, partition, segment: index },
     );
   }
-  if (typeof header === 'string') throw damaged(request, index, 0, `The header of a segment is damaged (${header})`);
+  // The whole page was durable before the file got its name, so one that is shorter was cut: its cookie may be gone
+  // with the rest, and nothing would tell that it was ever opened.
+  const fault = typeof header === 'string' ? header : got < DATA_OFFSET ? 'short' : undefined;
+  if (typeof header === 'string' || fault !== undefined) {
+    throw damaged(request, index, 0, `The header of a segment is damaged (${fault})`);
+  }
   if (header.partition !== partition || header.index !== index) {
     throw damaged(request, index, 16, `The file's header says partition ${header.partition}, segment ${header.index}`);
   }

@@ -44,7 +44,7 @@ export interface Scan {
   entries: IndexEntry[];
   /** The highest durable LSN that any valid frame states. */
   durableLsn: number;
-  /** Offset of the first frame with a record that no valid frame states to be durable; = `end` where there is none. */
+  /** Offset of the first frame that no other states to be durable, seals included; = `end` where there is none. */
   unprovenFrom: number;
   /** What the last valid frame is: a final seal, the mark of a clean close, or anything else. */
   ends: 'sealed' | 'marked' | 'open';
@@ -73,7 +73,7 @@ export async function scanFrames(
     unprovenFrom: start.offset,
     ends: 'open',
   };
-  // Frames whose records no frame has proven yet, oldest first, as (offset, last LSN).
+  // Frames that no other has proven yet, oldest first, as (offset, LSN that proves them).
   const unproven: { offset: number; lastLsn: number }[] = [];
   let proven = 0; // so many of them have been proven since
   let lastEntry = start.offset;
@@ -86,7 +86,7 @@ export async function scanFrames(
     const at = scan.end - windowStart;
     const have = filled - at;
     const length = have < FRAME_HEADER_SIZE ? 0 : plausibleLength(view, at, limit - scan.end);
-    const reachedEnd = windowStart + filled >= limit || (filled > 0 && filled < window.length);
+    const reachedEnd = windowStart + filled >= limit;
     if ((have < FRAME_HEADER_SIZE || length > have) && !reachedEnd) {
       // The frame reaches past the window: begin a new window at the frame, large enough to hold it.
       const size = Math.min(Math.max(WINDOW_BYTES, length), limit - scan.end);
@@ -109,9 +109,10 @@ export async function scanFrames(
         scan.entries.push({ offset: scan.end, lsn: scan.nextLsn });
         lastEntry = scan.end;
       }
-      const lastLsn = scan.nextLsn + count - 1;
-      if (lastLsn > scan.durableLsn) unproven.push({ offset: scan.end, lastLsn });
     }
+    // A seal has no record of its own: it is proven with the record behind it.
+    const lastLsn = kind === KIND_DATA ? scan.nextLsn + count - 1 : scan.nextLsn;
+    if (lastLsn > scan.durableLsn) unproven.push({ offset: scan.end, lastLsn });
     const durable = frameDurableLsn(view, at);
     if (durable > scan.durableLsn) {
       scan.durableLsn = durable;

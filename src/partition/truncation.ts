@@ -1,5 +1,4 @@
-/** What giving up segments and giving up a tail have to do with files. When it is done is the partition's business. */
-import type { Allocator } from '../actors/allocator.js';
+/** Planning a truncation: where the log must be cut, and what must be kept of the frame that is cut in two. */
 import type { Disk } from '../disk/disk.js';
 import type { Catalogue, SegmentEntry } from '../segment/catalogue.js';
 import { corruption } from '../segment/corruption.js';
@@ -21,18 +20,7 @@ import type { Rewind } from '../segment/rewind.js';
 interface Files {
   readonly disk: Disk;
   readonly directory: string;
-  readonly allocator: Allocator;
   readonly handles: SegmentHandles;
-}
-
-/** Removes the files of purged segments, oldest first, durably. Their purge mark is durable already. */
-export async function removeSegments(files: Files, segments: readonly { readonly name: string }[]): Promise<void> {
-  for (const { name } of segments) {
-    files.handles.forget(name);
-    await files.allocator.retire(name);
-  }
-  await files.disk.syncDirectory(files.directory);
-  files.allocator.freed();
 }
 
 /** Where the log must be cut so that `lsn` is its last record, and what is kept of the frame that is cut in two. */
