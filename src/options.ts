@@ -238,8 +238,8 @@ export interface ReadOptions {
   to?: number;
   /** Most records to read, exactly. Default: no limit. */
   limit?: number;
-  /** Default 'forward'. */
-  direction?: 'forward' | 'backward';
+  /** Default 'forward'. With an s it means the same, as event stores spell it. */
+  direction?: 'forward' | 'backward' | 'forwards' | 'backwards';
   /** Leave out the record at `from` itself. Default false. */
   exclusive?: boolean;
   /** 'written' also shows records that are not durable yet. Default 'durable'. */
@@ -271,7 +271,7 @@ const READ_CHECKS: Readonly<Record<string, Check>> = {
   ...FOLLOW_CHECKS,
   to: lsn,
   limit: integer(0, Number.MAX_SAFE_INTEGER),
-  direction: oneOf('forward', 'backward'),
+  direction: oneOf('forward', 'backward', 'forwards', 'backwards'),
 };
 
 export function checkReadOptions(options: ReadOptions): void {

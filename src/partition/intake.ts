@@ -71,9 +71,10 @@ export class Intake {
       const lsn = tail.nextLsn;
       const localOffset = tail.add(payload);
       const result = { lsn, position: { segmentIndex: tail.segmentIndex, localOffset } };
-      this.#added(ack);
       const acks = ack === 'durable' ? tail.durableAcks : tail.writtenAcks;
-      return acks.wait(lsn, result) as Promise<Appended>;
+      const acknowledged = acks.wait(lsn, result) as Promise<Appended>;
+      this.#added(ack); // may close the frame, and so release what waits: not before this append does
+      return acknowledged;
     }
     return this.#enqueue([payload], bytes, false, ack) as Promise<Appended>;
   }

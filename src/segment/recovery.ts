@@ -231,8 +231,10 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
   } finally {
     await file.close();
   }
-  const page = bytes.subarray(0, Math.min(got, DATA_OFFSET));
-  const header = decodeHeaderPage(page);
+  const page = bytes.subarray(0, DATA_OFFSET);
+  // The whole page was durable before the file got its name. One that is shorter was cut, and without its cookie
+  // nothing would tell that the segment was ever opened.
+  const header = got < DATA_OFFSET ? 'short' : decodeHeaderPage(page);
   if (header === 'version') {
     throw new VarveError(
       'ERR_VARVE_UNSUPPORTED_VERSION',
@@ -240,12 +242,7 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
       { path, partition, segment: index },
     );
   }
-  // The whole page was durable before the file got its name, so one that is shorter was cut: its cookie may be gone
-  // with the rest, and nothing would tell that it was ever opened.
-  const fault = typeof header === 'string' ? header : got < DATA_OFFSET ? 'short' : undefined;
-  if (typeof header === 'string' || fault !== undefined) {
-    throw damaged(request, index, 0, `The header of a segment is damaged (${fault})`);
-  }
+  if (typeof header === 'string') throw damaged(request, index, 0, `The header of a segment is damaged (${header})`);
   if (header.partition !== partition || header.index !== index) {
     throw damaged(request, index, 16, `The file's header says partition ${header.partition}, segment ${header.index}`);
   }

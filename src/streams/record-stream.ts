@@ -101,7 +101,7 @@ export class FollowStream extends RecordStream {
 
 /** A finite stream, forward or backward. Options have been checked. */
 export function readRecords(source: RecordSource, options: ReadOptions): RecordStream {
-  const read = options.direction === 'backward' ? readBackward : readForward;
+  const read = options.direction?.startsWith('backward') ? readBackward : readForward;
   return new RecordStream((signal) => read(source, options, anySignal(options.signal, signal)));
 }
 
