@@ -24,10 +24,10 @@ import { LatencyRecorder, type Stats } from '../stats.js';
 import { LsnMark } from '../streams/lsn-mark.js';
 import type { PartitionBackend, PurgeResult } from './backend.js';
 import { Intake, type IntakeLimits } from './intake.js';
-import { planRewind } from './truncation.js';
 import { Rotation } from './rotation.js';
 import type { SupplyConfig } from './supply.js';
 import { type Appended, type AppendedBatch, type SyncRun, Tail } from './tail.js';
+import { planRewind } from './truncation.js';
 
 /** What a partition shares with the rest of its log. */
 export interface PartitionConfig extends SupplyConfig, IntakeLimits {
@@ -65,7 +65,8 @@ export class LivePartition implements PartitionBackend {
   readonly #purges: { minLsn: number; resolve: (result: PurgeResult) => void; reject: (error: unknown) => void }[] = [];
   /** Truncations, one after the other. */
   #truncating: Promise<unknown> = RESOLVED;
-  #plan: Rewind | undefined;
+  #rewindTo = 0;
+  #rewindRefused: VarveError | undefined;
   /** Set while the files behind the tail are being changed: readers wait for it. */
   #rewinding: Promise<void> | undefined;
   /** Purge and rewind both change which files there are: one after the other. */
@@ -241,7 +242,8 @@ export class LivePartition implements PartitionBackend {
     this.#syncAsked = false;
     let run: SyncRun | undefined;
     try {
-      if (!this.failed && !this.#rotation.stuck) run = this.tail.startSync();
+      const now = !this.failed && !this.#rotation.stuck && this.intake.phase !== 'rewinding';
+      if (now) run = this.tail.startSync();
     } catch (cause) {
       this.#rotation.handOverFailed(cause);
     }
@@ -356,18 +358,12 @@ export class LivePartition implements PartitionBackend {
       });
       this.refuseClosed();
       if (lsn >= tail.durable.value) return;
-      if (lsn < this.oldestLsn - 1) {
-        throw new VarveError(
-          'ERR_VARVE_LSN_PURGED',
-          `LSN ${lsn} of partition ${this.partition} was purged; the oldest that can be kept is ${this.oldestLsn}.`,
-          { partition: this.partition, requested: lsn, oldest: this.oldestLsn },
-        );
-      }
-      this.#plan = await planRewind(this.#config, this.reader, this.catalogue, lsn);
-      this.refuseClosed();
+      this.#rewindTo = lsn;
+      this.#rewindRefused = undefined;
       this.send({ type: 'REWIND' });
       await this.#rewinding;
       if (this.#failure !== undefined) throw this.#failure;
+      if (this.#rewindRefused !== undefined) throw this.#rewindRefused;
       emitSafely(this.#config.events, 'truncated', { partition: this.partition, lastLsn: lsn });
     } finally {
       intake.held = false;
@@ -377,7 +373,7 @@ export class LivePartition implements PartitionBackend {
 
   #startRewind(): void {
     this.#rewinding = this.#fileWork
-      .then(() => this.#cut(this.#plan as Rewind))
+      .then(() => this.#rewind(this.#rewindTo))
       .then(
         () => this.send({ type: 'REWOUND' }),
         (cause: unknown) => this.send({ type: 'FAIL', cause }),
@@ -388,11 +384,30 @@ export class LivePartition implements PartitionBackend {
     this.#fileWork = this.#rewinding;
   }
 
+  async #rewind(lsn: number): Promise<void> {
+    let plan: Rewind;
+    try {
+      if (lsn < this.oldestLsn - 1) {
+        throw new VarveError(
+          'ERR_VARVE_LSN_PURGED',
+          `LSN ${lsn} of partition ${this.partition} was purged; the oldest that can be kept is ${this.oldestLsn}.`,
+          { partition: this.partition, requested: lsn, oldest: this.oldestLsn },
+        );
+      }
+      plan = await planRewind(this.#config, this.reader, this.catalogue, lsn);
+    } catch (error) {
+      this.#rewindRefused = asVarveError(error, `Truncating partition ${this.partition}`, this.#config.directory);
+      return; // nothing has been changed
+    }
+    await this.#cut(plan);
+  }
+
   async #cut(rewind: Rewind): Promise<void> {
     const { partition, catalogue, tail } = this;
     const { disk, directory, handles, storeId, manifest } = this.#config;
     const { writer } = tail;
     this.epoch++;
+    await this.#syncing; // one may have begun before the phase changed
     tail.rewind(rewind.lastLsn);
     writer?.release();
     await writer?.file.close();

@@ -117,7 +117,7 @@ async function* readForward(source: RecordSource, options: ReadOptions, signal: 
   let left = options.limit ?? Number.MAX_SAFE_INTEGER;
   const next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
   if (left === 0) return;
-  for await (const batch of walkForward(source, next, to, signal)) {
+  for await (const batch of walkForward(source, level, next, to, signal)) {
     if (batch.length >= left) {
       yield batch.length === left ? batch : batch.slice(0, left);
       return;
@@ -138,9 +138,15 @@ async function* follow(
   await source.ready();
   let next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
   let caughtUp = false;
+  let { epoch } = source;
   report('catchingUp');
   for (;;) {
     const visible = source.visibleLsn(level);
+    if (epoch !== source.epoch) {
+      // The tail was rewound. Who has seen more than is left must know: the LSNs behind it get other records.
+      epoch = source.epoch;
+      if (next > visible + 1) throw outOfRange(source, next);
+    }
     if (next > visible) {
       caughtUp = true;
       report('caughtUp');
@@ -157,23 +163,31 @@ async function* follow(
       caughtUp = false;
       report('fellBehind');
     }
-    for await (const batch of walkForward(source, next, visible, signal)) {
+    for await (const batch of walkForward(source, level, next, visible, signal)) {
       next = (batch[batch.length - 1] as LogRecord).lsn + 1;
       yield batch;
     }
   }
 }
 
-/** Records [next, to], all of them visible, segment after segment. */
-async function* walkForward(source: RecordSource, from: number, to: number, signal: AbortSignal | undefined) {
+/** Records [from, upTo], segment after segment; fewer where the tail is rewound meanwhile. */
+async function* walkForward(
+  source: RecordSource,
+  level: Ack,
+  from: number,
+  upTo: number,
+  signal: AbortSignal | undefined,
+) {
   let next = from;
-  while (next <= to) {
+  for (;;) {
     signal?.throwIfAborted();
     await source.ready();
     const { epoch } = source;
+    const to = Math.min(upTo, source.visibleLsn(level));
+    if (next > to) return;
     refusePurged(source, next);
     const segment = source.catalogue.findLsn(next);
-    if (segment === undefined || next > source.visibleLsn('written')) throw outOfRange(source, next);
+    if (segment === undefined) throw outOfRange(source, next);
     segment.pins++;
     try {
       let cursor: ReadCursor | undefined;
@@ -212,21 +226,23 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
   signal?.throwIfAborted();
   await source.ready();
   const visible = source.visibleLsn(level);
-  const to = options.to ?? source.oldestLsn;
+  const lowest = () => options.to ?? source.oldestLsn; // a purge meanwhile only ends the reading earlier
   let left = options.limit ?? Number.MAX_SAFE_INTEGER;
   let next = Math.min(await firstLsn(source, options.from, options.exclusive === true ? -1 : 0, visible), visible);
-  while (next >= to && next >= 1 && left > 0) {
+  while (next >= lowest() && next >= 1 && left > 0) {
     signal?.throwIfAborted();
     await source.ready();
     const { epoch } = source;
+    next = Math.min(next, source.visibleLsn(level)); // fewer are left where the tail was rewound meanwhile
+    if (next < lowest() || next < 1) return;
     refusePurged(source, next);
     const segment = source.catalogue.findLsn(next);
-    if (segment === undefined || next > source.visibleLsn('written')) throw outOfRange(source, next);
+    if (segment === undefined) throw outOfRange(source, next);
     segment.pins++;
     try {
       const cursor = await frameEnd(source, segment, next);
-      while (next >= to && next >= segment.baseLsn && left > 0) {
-        let batch = await source.reader.backward(segment, cursor, to, next);
+      while (next >= lowest() && next >= segment.baseLsn && left > 0) {
+        let batch = await source.reader.backward(segment, cursor, lowest(), next);
         signal?.throwIfAborted();
         if (epoch !== source.epoch) break;
         if (batch.length > left) batch = batch.slice(0, left);
