@@ -81,7 +81,7 @@ export class LivePartition implements PartitionBackend {
     this.#config = config;
     this.partition = partition;
     this.catalogue = new Catalogue(partition, recovered.segments);
-    this.reader = new SegmentReader(config.handles);
+    this.reader = new SegmentReader(config.handles, true);
     this.oldestLsn = recovered.report.oldestLsn;
     this.oldest = new LsnMark(this.oldestLsn);
     this.tail = new Tail(recovered.nextLsn - 1, recovered.durableLsn, () => config.disk.now());
@@ -163,6 +163,10 @@ export class LivePartition implements PartitionBackend {
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closedError());
     return this.#rewinding ?? RESOLVED;
+  }
+
+  changedBehind(): Promise<boolean> {
+    return Promise.resolve(false); // nobody else changes what is locked
   }
 
   async verify(options: ProgressOptions): Promise<VerifyResult> {

@@ -54,7 +54,7 @@ export class ReadOnlyPartition implements PartitionBackend {
     this.#config = config;
     this.partition = partition;
     this.catalogue = new Catalogue(partition, recovered.segments);
-    this.reader = new SegmentReader(config.handles);
+    this.reader = new SegmentReader(config.handles, false);
     const poll = () => this.#poll();
     this.written = new LsnMark(recovered.nextLsn - 1, poll);
     this.durable = new LsnMark(recovered.durableLsn, poll);
@@ -85,6 +85,14 @@ export class ReadOnlyPartition implements PartitionBackend {
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closedError());
     return this.refresh();
+  }
+
+  async changedBehind(): Promise<boolean> {
+    const { disk, directory } = this.#config;
+    const indexes = segmentIndexes(await disk.list(directory), this.partition);
+    if (indexes[0] === this.catalogue.oldest?.index) return false;
+    await this.#reload();
+    return true;
   }
 
   /** Takes notice of what the writer has done since the last look. */

@@ -59,9 +59,15 @@ export interface ReadCursor {
 
 export class SegmentReader {
   readonly #handles: SegmentHandles;
+  readonly #verifyOnce: boolean;
 
-  constructor(handles: SegmentHandles) {
+  /**
+   * `verifyOnce`: a region that was verified need not be verified again. Only for the owner of the log: beside another
+   * process a file may be recycled between two reads.
+   */
+  constructor(handles: SegmentHandles, verifyOnce: boolean) {
     this.#handles = handles;
+    this.#verifyOnce = verifyOnce;
   }
 
   /** A cursor at the frame that the sparse index knows to be at or before `lsn`. */
@@ -249,6 +255,7 @@ export class SegmentReader {
     if (!checksumHolds(view, at, length, segment.seed)) {
       throw this.#damaged(segment, offset, frameFirstLsn(view, at), 'A frame does not match its checksum');
     }
+    if (!this.#verifyOnce) return;
     if (offset === segment.verifiedTo) segment.verifiedTo = offset + length;
     else if (offset + length === segment.verifiedFrom) segment.verifiedFrom = offset;
     else if (segment.verifiedTo === 0) {

@@ -26,6 +26,8 @@ export interface RecordSource {
   visibleLsn(level: Ack): number;
   /** Resolves once `lsn` is visible. Rejects when the log closes (`ERR_VARVE_CLOSED`), fails, or `signal` aborts. */
   whenVisible(lsn: number, level: Ack, signal: AbortSignal | undefined): Promise<void>;
+  /** After damage was met: true if another process has purged segments meanwhile, so that it need not be damage. */
+  changedBehind(): Promise<boolean>;
   /** Resolves, at once as a rule, when files may be read; waits for a rewind to end. Rejects when the log is closed. */
   ready(): Promise<void>;
 }
@@ -214,7 +216,8 @@ async function* walkForward(
         }
       }
     } catch (error) {
-      if (epoch === source.epoch) throw error; // else the bytes changed under the reader, by intent
+      // Else the bytes changed under the reader, by intent: read again.
+      if (epoch === source.epoch && !(await source.changedBehind())) throw error;
     } finally {
       segment.pins--;
     }
@@ -252,7 +255,7 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
         yield batch;
       }
     } catch (error) {
-      if (epoch === source.epoch) throw error;
+      if (epoch === source.epoch && !(await source.changedBehind())) throw error;
     } finally {
       segment.pins--;
     }
