@@ -2,7 +2,7 @@
  * How a directory becomes an open log: what is in it, whose it is, what its file system can do. Nothing in it is
  * touched before all of that is known to be in order.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AllocateMode, Disk, DiskFeatures, DiskLock } from './disk/disk.js';
 import { systemCode, VarveError } from './errors.js';
 import type { LogEvents } from './events.js';
@@ -61,12 +61,26 @@ export async function openDirectory(disk: Disk, options: ResolvedOptions): Promi
     if (!readOnly) await disk.syncDirectory(directory);
     const content = await settleManifest(disk, directory, found);
     const manifest = new ManifestKeeper(disk, directory, content.manifest);
-    if (content.changed && !readOnly) await manifest.save();
+    if (content.changed && !readOnly) {
+      // A directory without a manifest may be new: made by a user, or by an open that did not get this far.
+      await syncParent(disk, directory);
+      await manifest.save();
+    }
     const storeId = storeIdFromHex(content.manifest.storeId);
     return { lock, segments: found.segments, spares: found.spares, storeId, manifest, ...plan };
   } catch (error) {
     await lock?.release();
     throw error;
+  }
+}
+
+async function syncParent(disk: Disk, directory: string): Promise<void> {
+  try {
+    await disk.syncDirectory(dirname(directory));
+  } catch (error) {
+    // A parent that this user may not open was made by somebody else, who answers for its entries.
+    const code = systemCode(error);
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
   }
 }
 

@@ -94,7 +94,8 @@ export class VarveError extends Error implements VarveErrorFields {
 
 /** The system's own error code (`ENOSPC`, `EIO`, …) of an error or of its cause; undefined where there is none. */
 export function systemCode(error: unknown): string | undefined {
-  for (let e: unknown = error; e instanceof Object; e = (e as { cause?: unknown }).cause) {
+  // Not `instanceof`: the system's errors may come from another realm.
+  for (let e: unknown = error; typeof e === 'object' && e !== null; e = (e as { cause?: unknown }).cause) {
     const code = (e as { code?: unknown }).code;
     if (typeof code === 'string' && !code.startsWith('ERR_VARVE_')) return code;
   }

@@ -118,7 +118,7 @@ export class Partition {
     return new FollowStream(this.#backend, options);
   }
 
-  /** Last durable LSN: the current value at once, then each advance, coalesced. Errs when the partition fails. */
+  /** Last durable LSN: the current value at once, then each advance, coalesced. Completes with the log. */
   get durableLsn$(): LsnMark['changes'] {
     return this.#backend.durable.changes;
   }

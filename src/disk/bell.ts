@@ -5,10 +5,10 @@
  *     1  KIND   of the present job: KIND_SYNC, KIND_MESSAGE, KIND_STOP
  *     2  FD     of the present job, where KIND_SYNC
  *
- * The main thread writes KIND and FD (or posts a message), then adds one to BELL and notifies. The lane waits for BELL to
- * differ from the value that it saw last, so a ring that comes before the wait is not lost: the wait returns at once.
- * A lane has one job at a time, and the main thread writes the next only when the last was answered, so no field is ever
- * overwritten while it is read. Known to lane.ts and worker.ts only.
+ * The main thread writes KIND and FD (or posts a message), then adds one to BELL and notifies. The lane waits for BELL
+ * to differ from the value that it saw last, so a ring that comes before the wait is not lost: the wait returns at
+ * once. A lane has one job at a time, and the main thread writes the next only when the last was answered, so no field
+ * is ever overwritten while it is read. Known to lane.ts and worker.ts only.
  */
 import type { MessagePort } from 'node:worker_threads';
 

@@ -19,7 +19,8 @@ const FILE_SYSTEMS = new Map<number, FileSystem>([
   [0xef53, { name: 'ext4', fallocate: true, reservesForReal: true }],
   [0x58465342, { name: 'xfs', fallocate: true, reservesForReal: true }],
   [0x01021994, { name: 'tmpfs', fallocate: true, reservesForReal: true }],
-  [0x9123683e, { name: 'btrfs', fallocate: true, reservesForReal: false }], // copies on write: each store needs a new block
+  // Copies on write: each store may need a new block.
+  [0x9123683e, { name: 'btrfs', fallocate: true, reservesForReal: false }],
   [0x2fc12fc1, { name: 'zfs', fallocate: false, reservesForReal: false }],
   [0x794c7630, { name: 'overlayfs', fallocate: false, reservesForReal: false }],
   [0x6969, { name: 'nfs', fallocate: false, reservesForReal: false }],

@@ -72,8 +72,8 @@ function reserve(fd: number, mode: AllocateMode, size: number, native: NativeSys
 }
 
 /**
- * A full disk fails a large reservation only when it has nothing left: what was got so far must go back, or the file would
- * keep the whole disk. Setting the size frees the blocks behind it, also where it is the size that the file has.
+ * A full disk fails a large reservation only when it has nothing left: what was got so far must go back, or the file
+ * would keep the whole disk. Setting the size frees the blocks behind it, also where it is the size that the file has.
  */
 function giveBack(fd: number, size: number, failure: Error): void {
   try {

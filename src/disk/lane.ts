@@ -1,8 +1,8 @@
 /**
  * The main thread's end of a lane: hands over one job at a time and hears the answer.
  *
- * Promises: `onAnswer` is called once for each job handed over, unless the thread ends first, which the pool watches for.
- * Only while a job is under way does a lane keep the process alive. Called by the pool alone.
+ * Promises: `onAnswer` is called once for each job handed over, unless the thread ends first, which the pool watches
+ * for. Only while a job is under way does a lane keep the process alive. Called by the pool alone.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { BELL, BELL_INTS, FD, KIND, KIND_MESSAGE, KIND_STOP, KIND_SYNC, type LaneStart } from './bell.js';

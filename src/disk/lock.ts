@@ -20,8 +20,8 @@ import type { NativeSyscalls } from './syscalls.js';
 import { named, type SystemError } from './system-error.js';
 
 /**
- * Takes the lock that the file `lockPath` stands for; the file is created where there is none, and stays for ever, since
- * removing it would open a gap. Rejects with `ERR_VARVE_LOCKED`, or with the system's error.
+ * Takes the lock that the file `lockPath` stands for; the file is created where there is none, and stays for ever,
+ * since removing it would open a gap. Rejects with `ERR_VARVE_LOCKED`, or with the system's error.
  */
 export function acquireLock(lockPath: string, native: NativeSyscalls | undefined): Promise<DiskLock> {
   return process.platform === 'linux' ? kernelLock(lockPath, native) : pidFileLock(lockPath);

@@ -2,9 +2,9 @@
  * The lock file's content, the owner's process id, and the lock that is made of nothing else.
  *
  * On Linux the content only tells whom to blame. On other platforms, where Node reaches no lock of the kernel, the file
- * itself is the lock: created exclusively, removed at release, taken over when the process that it names is gone. That is
- * weaker: a number that another process has got meanwhile keeps the lock, and two processes that take over a dead one's
- * lock in the same instant may both believe that they hold it. Called by lock.ts alone.
+ * itself is the lock: created exclusively, removed at release, taken over when the process that it names is gone. That
+ * is weaker: a number that another process has got meanwhile keeps the lock, and two processes that take over a dead
+ * one's lock in the same instant may both believe that they hold it. Called by lock.ts alone.
  */
 import fs from 'node:fs';
 import path from 'node:path';

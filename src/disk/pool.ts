@@ -54,7 +54,7 @@ export class Pool {
     return this.#lanes.size;
   }
 
-  /** Whether any job waits or runs. */
+  /** Whether any job waits or runs, or a thread is starting. */
   get busy(): boolean {
     return this.#busy.size > 0 || this.#queue.waiting > 0 || this.#starting !== undefined;
   }
@@ -65,7 +65,7 @@ export class Pool {
    */
   run(job: Job, path: string): Promise<void> {
     if (this.#queue.waiting >= WAITING_MAX) {
-      const message = `${WAITING_MAX} disk operations are waiting for a thread already; await some before starting more`;
+      const message = `${WAITING_MAX} disk operations wait for a thread already: await some before starting more`;
       return Promise.reject(new VarveError('ERR_VARVE_BACKPRESSURE', message, { path, limit: WAITING_MAX }));
     }
     return new Promise((resolve, reject) => {
@@ -106,7 +106,7 @@ export class Pool {
     settle(done, failure);
   }
 
-  /** Never rejects: a thread that does not start fails the jobs that wait for it. Until then piscina keeps the process alive. */
+  /** Never rejects: a thread that does not start fails the jobs that wait. Meanwhile piscina holds the process. */
   async #startLane(): Promise<void> {
     const lane = new Lane((lane, failure) => this.#answered(lane, failure));
     this.#starting = lane;
@@ -174,7 +174,7 @@ export class Pool {
     if (this.#starting === lane) {
       this.#starting = undefined;
       this.#startGivenUp.abort(); // otherwise the next thread would be given this lane
-      // Others, if there are any, take its part. A next try would most likely end the same way: so all that waits fails.
+      // Others, if there are any, take its part. Else all that waits fails: a next try would most likely end like this.
       if (this.#lanes.size === 0) this.#failAll(cause);
       return;
     }

@@ -1,9 +1,9 @@
 /**
  * The Disk port over the operating system: what the log uses outside of tests.
  *
- * See disk.ts for what each operation promises. Whatever may block for long happens in a thread pool that all real disks
- * of the process share; an open disk does not keep the process alive, an operation under way does. Called by whoever opens
- * a log.
+ * See disk.ts for what each operation promises. Whatever may block for long happens in a thread pool that all real
+ * disks of the process share; an open disk does not keep the process alive, an operation under way does. Called by
+ * whoever opens a log.
  */
 import { randomFillSync } from 'node:crypto';
 import fs from 'node:fs';

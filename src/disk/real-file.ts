@@ -2,9 +2,9 @@
  * A file of the real disk. Reads and small writes happen where they are called, through node:fs; whatever may block for
  * long (sync, allocate, truncate) happens in the thread pool.
  *
- * A descriptor's number is used again by the next file that is opened, so an operation that outlives its file would reach
- * a stranger's bytes. Hence: after `close` every operation fails with EBADF, and `close` fails with EBUSY while one is
- * under way. Made by the real disk alone.
+ * A descriptor's number is used again by the next file that is opened, so an operation that outlives its file would
+ * reach a stranger's bytes. Hence: after `close` every operation fails with EBADF, and `close` fails with EBUSY while
+ * one is under way. Made by the real disk alone.
  */
 import fs from 'node:fs';
 import { constants } from 'node:os';

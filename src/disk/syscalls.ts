@@ -46,7 +46,7 @@ const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
 let loaded: { calls: NativeSyscalls } | { problem: string } | undefined;
 
-/** The native calls, or undefined where there are none. The environment is read at each call, the package loaded once. */
+/** The native calls, or undefined where there are none. The environment is read each time, the package loaded once. */
 export function nativeSyscalls(): NativeSyscalls | undefined {
   if (process.env.VARVE_NATIVE === '0') return undefined;
   loaded ??= load();

@@ -445,16 +445,16 @@ export class LivePartition implements PartitionBackend {
       cause,
     );
     this.#failure = failure;
-    this.#endWaiting(failure, true);
+    this.#endWaiting(failure);
     emitSafely(this.#config.events, 'failed', { partition: this.partition, cause });
   }
 
-  #endWaiting(error: VarveError, failed: boolean): void {
+  #endWaiting(error: VarveError): void {
     const { tail } = this;
     this.intake.rejectAll(error);
     tail.writtenAcks.rejectAll(error);
     tail.durableAcks.rejectAll(error);
-    for (const mark of [tail.written, tail.durable, this.oldest]) mark.end(error, failed);
+    for (const mark of [tail.written, tail.durable, this.oldest]) mark.end(error);
   }
 
   /** Makes durable what was taken, marks a clean close, and gives everything back. Idempotent. */
@@ -485,7 +485,7 @@ export class LivePartition implements PartitionBackend {
     const end = () => {
       this.#closed = true;
       this.send({ type: 'CLOSED' });
-      this.#endWaiting(this.#closedError(), false);
+      this.#endWaiting(this.#closedError());
       emitSafely(this.#config.events, 'closed', { partition: this.partition });
       this.#onClosed?.();
     };

@@ -141,7 +141,7 @@ export class ReadOnlyPartition implements PartitionBackend {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#refreshing?.catch(() => {}); // whoever asked for it has been told
-    for (const mark of [this.written, this.durable, this.oldest]) mark.end(this.#closedError(), false);
+    for (const mark of [this.written, this.durable, this.oldest]) mark.end(this.#closedError());
   }
 
   #poll(): void {
@@ -150,7 +150,7 @@ export class ReadOnlyPartition implements PartitionBackend {
       try {
         await this.refresh();
       } catch (error) {
-        for (const mark of [this.written, this.durable, this.oldest]) mark.end(error, true);
+        for (const mark of [this.written, this.durable, this.oldest]) mark.end(error);
         return;
       }
       this.#timer = undefined;

@@ -17,8 +17,7 @@ export class LsnMark {
   readonly #subscribers = new Set<Subscriber<number>>();
   #emitting = false;
   #emitted: number;
-  #end: { readonly error: unknown; readonly failed: boolean } | undefined;
-
+  #end: { readonly error: unknown } | undefined;
   readonly #onWanted: () => void;
 
   /** `onWanted` is called when somebody begins to wait for or to observe the mark. */
@@ -32,14 +31,14 @@ export class LsnMark {
     return this.#value;
   }
 
-  /** The current value at once, then each advance, coalesced; completes with the log, errs when the partition fails. */
+  /** The current value at once, then each advance, coalesced; completes when the log is closed or the partition fails. */
   readonly changes: Observable<number> = new Observable<number>((subscriber) => {
     if (this.#end === undefined) {
       this.#subscribers.add(subscriber);
       this.#onWanted();
     }
     subscriber.next(this.#value);
-    if (this.#end !== undefined) finish(subscriber, this.#end);
+    if (this.#end !== undefined) subscriber.complete();
     return () => this.#subscribers.delete(subscriber);
   });
 
@@ -89,14 +88,17 @@ export class LsnMark {
     });
   }
 
-  /** Waiters reject with `error`. Observers complete, or err with it where `failed`. Idempotent. */
-  end(error: unknown, failed: boolean): void {
+  /**
+   * Waiters reject with `error`. Observers only complete: an observer without an error handler, which most are, would
+   * take the process with it, and a failure is told by the `failed` event and by everything that was waiting.
+   */
+  end(error: unknown): void {
     if (this.#end !== undefined) return;
-    this.#end = { error, failed };
+    this.#end = { error };
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
     for (const subscriber of [...this.#subscribers]) {
       if (this.#emitted !== this.#value) subscriber.next(this.#value);
-      finish(subscriber, this.#end);
+      subscriber.complete();
     }
   }
 
@@ -116,9 +118,4 @@ export class LsnMark {
       for (const subscriber of [...this.#subscribers]) subscriber.next(this.#value);
     });
   }
-}
-
-function finish(subscriber: Subscriber<number>, end: { readonly error: unknown; readonly failed: boolean }): void {
-  if (end.failed) subscriber.error(end.error);
-  else subscriber.complete();
 }

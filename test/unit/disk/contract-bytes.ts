@@ -103,7 +103,7 @@ export function allocation(check: Check): void {
         const { fallocate } = await place.disk.features(place.directory);
         if (!fallocate && (mode === 'allocate' || mode === 'keep-size')) {
           await expect(file.allocate(mode, SIZE)).rejects.toMatchObject({ code: 'EOPNOTSUPP' });
-          expect(await contentOf(file)).toEqual(pattern(before));
+          expect(Buffer.compare(await contentOf(file), pattern(before))).toBe(0);
           await file.close();
           return;
         }

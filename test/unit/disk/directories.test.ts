@@ -25,6 +25,12 @@ test('a new directory is made durable in every directory that got a new entry, a
   ]);
   await disk.makeDirectory(`${root}/a/x`);
   expect(jobs.splice(0)).toEqual([['syncDirectory', `${root}/a`]]);
+  await disk.makeDirectory(`${root}/n/../m//k`);
+  expect(jobs.splice(0)).toEqual([
+    ['syncDirectory', `${root}/m`],
+    ['syncDirectory', root],
+  ]);
+  expect(fs.readdirSync(root)).toEqual(['a', 'm']);
   await disk.makeDirectory(`${root}/a/b/c`);
   expect(jobs).toEqual([]);
   expect(fs.readdirSync(`${root}/a`)).toEqual(['b', 'x']);

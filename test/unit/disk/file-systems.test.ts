@@ -87,7 +87,8 @@ test('an engine that forbids views, and memory that cannot be mapped, leave rese
     },
   };
   expect(await featuresOn(0xef53, full)).toMatchObject({ map: false, limits: expect.stringContaining('ENOMEM') });
-  const forgetful = { ...native, view: () => Object.freeze({ length: 4096 }) as unknown as Uint8Array };
+  const forgets = { set: () => true, get: () => 0 };
+  const forgetful = { ...native, view: () => new Proxy(new Uint8Array(4096), forgets) };
   await expect(featuresOn(0xef53, forgetful)).resolves.toMatchObject({ map: false });
 });
 

@@ -111,7 +111,8 @@ test('zeros are written until all are, and a write that does nothing is an error
 });
 
 // A file system of its own, one megabyte large, where the kernel lets an ordinary user have one.
-const canMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', '-o', 'size=1m', 't', '/mnt']).status === 0;
+const MOUNT = 'mount -t tmpfs -o size=1m t "$DIRECTORY"';
+const canMount = spawnSync('sh', ['-c', `DIRECTORY=/mnt exec unshare -Urm sh -c '${MOUNT}'`]).status === 0;
 
 (canMount ? test.each(native ? ['allocate', 'keep-size', 'zero'] : ['zero']) : test.skip.each(['any']))(
   "a full disk fails '%s' with ENOSPC and gets back what was taken",
@@ -128,7 +129,7 @@ const canMount = spawnSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', '-o', 'si
        await file.allocate(process.env.MODE, 500_000);
        console.log('recovered');`,
       { DIRECTORY: temporaryDirectory(), MODE: mode },
-      ['unshare', '-Urm', 'sh', '-c', 'mount -t tmpfs -o size=1m t "$DIRECTORY" && exec "$@"', 'sh'],
+      ['unshare', '-Urm', 'sh', '-c', `${MOUNT} && exec "$@"`, 'sh'],
     );
     expect(await child.line()).toBe('ENOSPC true 10');
     expect(await child.line()).toBe('true');

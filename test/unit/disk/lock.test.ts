@@ -189,6 +189,34 @@ describe('a lock of the kernel', () => {
     },
   );
 
+  (linux ? test : test.skip)('is not shared among the worker processes of a cluster', async () => {
+    const directory = temporaryDirectory();
+    const script = `${directory}/worker.mjs`;
+    const built = new URL('../../../dist/disk/real-disk.js', import.meta.url).href;
+    fs.writeFileSync(
+      script,
+      `import { realDisk } from ${JSON.stringify(built)};
+       const answer = await realDisk().lock(process.env.LOCK_PATH).then(() => 'won', (error) => error.code);
+       process.send(answer);`,
+    );
+    const primary = new Child(
+      `import cluster from 'node:cluster';
+       cluster.setupPrimary({ exec: process.env.SCRIPT, execArgv: [] });
+       const answers = [];
+       for (let i = 0; i < 3; i++) {
+         cluster.fork().on('message', (answer) => {
+           answers.push(answer);
+           if (answers.length < 3) return;
+           console.log(answers.sort().join());
+           for (const worker of Object.values(cluster.workers)) worker.process.kill('SIGKILL');
+         });
+       }`,
+      { SCRIPT: script, LOCK_PATH: `${directory}/LOCK`, VARVE_NATIVE: '0' },
+    );
+    expect(await primary.line()).toBe('ERR_VARVE_LOCKED,ERR_VARVE_LOCKED,won');
+    expect(await primary.end()).toBe(0);
+  });
+
   (linux ? test : test.skip)('drops whoever calls at its socket', async () => {
     const { createConnection } = await import('node:net');
     const directory = temporaryDirectory();

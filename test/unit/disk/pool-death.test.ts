@@ -49,6 +49,7 @@ describe('a thread that ends', () => {
     await third;
     expect(fs.fstatSync(fd).size).toBe(2);
     expect(pool.threads).toBe(1);
+    expect(pool.busy).toBe(false);
     fs.closeSync(fd);
   });
 
@@ -57,7 +58,7 @@ describe('a thread that ends', () => {
     ['by an exit', 'process.exit(3);', undefined],
   ])('%s before it has started fails what waits, and the next job tries again', async (_, deed, cause) => {
     const { url, disarm } = worker('import', deed);
-    const pool = newPool(2, url);
+    const pool = newPool(1, url);
     for (let i = 0; i < 3; i++) {
       const jobs = ['/first', '/second'].map((path) => pool.run({ kind: 'sync', fd: 999_999 }, path));
       for (const [at, result] of (await Promise.allSettled(jobs)).entries()) {

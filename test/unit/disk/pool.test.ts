@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { Child, temporaryDirectory } from './places.js';
 import { Blockers, newPool, until } from './pools.js';
@@ -112,6 +113,24 @@ describe('threads', () => {
     expect(order).toEqual([-1, ...Array.from({ length: 20 }, (_, i) => i)]);
   });
 
+  test('get none of the options of the program', async () => {
+    expect(process.execArgv).not.toEqual([]);
+    const path = `${temporaryDirectory()}/worker.mjs`;
+    fs.writeFileSync(
+      path,
+      `export default ({ ints, port }) => {
+         setImmediate(() => {
+           Atomics.wait(ints, 0, 0);
+           port.postMessage({ message: JSON.stringify(process.execArgv) });
+           Atomics.wait(ints, 0, 1);
+           port.close();
+         });
+       };`,
+    );
+    const pool = newPool(1, pathToFileURL(path));
+    await expect(pool.run({ kind: 'sync', fd: 0 }, '')).rejects.toMatchObject({ message: '[]' });
+  });
+
   test('end with the pool', async () => {
     const child = new Child(
       `import fs from 'node:fs';
@@ -122,6 +141,7 @@ describe('threads', () => {
        const pool = new Pool(2);
        const jobs = Array.from({ length: 50 }, () => pool.run({ kind: 'syncDirectory', path: process.env.DIRECTORY }, ''));
        await Promise.all(jobs);
+       while (pool.busy) await new Promise(setImmediate); // the second thread may still be starting
        console.log(threads() > before);
        await pool.close();
        while (threads() > before) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -30,7 +30,7 @@ export class Blockers {
 
   path(): string {
     const path = `${this.#directory}/${this.#count++}`;
-    if (spawnSync('mkfifo', [path]).status !== 0) throw new Error('mkfifo failed');
+    if (spawnSync('sh', ['-c', 'exec mkfifo "$0"', path]).status !== 0) throw new Error('mkfifo failed');
     return path;
   }
 

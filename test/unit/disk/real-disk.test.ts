@@ -146,6 +146,23 @@ describe('a file guards itself', () => {
     await disk.close();
   });
 
+  (process.platform === 'linux' ? test : test.skip)('close gives the descriptor back', async () => {
+    const disk = realDisk();
+    const file = await disk.open(`${temporaryDirectory()}/file`, 'create');
+    const holders = () =>
+      fs.readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return fs.readlinkSync(`/proc/self/fd/${fd}`) === file.path;
+        } catch {
+          return false; // the descriptor that listed the others
+        }
+      });
+    expect(holders()).toHaveLength(1);
+    await file.close();
+    expect(holders()).toHaveLength(0);
+    await disk.close();
+  });
+
   test('close is refused while an operation is under way', async () => {
     const disk = realDisk();
     const file = await disk.open(`${temporaryDirectory()}/file`, 'create');
@@ -171,7 +188,11 @@ describe('a file guards itself', () => {
     const disk = realDisk();
     const file = await disk.open(`${temporaryDirectory()}/file`, 'create');
     await file.allocate('allocate', 8192);
-    expect(() => file.map(0)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    for (const length of [0, -1, 1.5]) {
+      expect(() => file.map(length)).toThrow(
+        expect.objectContaining({ code: 'EINVAL', message: expect.stringContaining('does not have') }),
+      );
+    }
     const mapping = file.map(8192);
     await expect(file.truncate(8191)).rejects.toMatchObject({ code: 'EBUSY' });
     await expect(file.allocate('none', 8191)).rejects.toMatchObject({ code: 'EBUSY' });
