@@ -34,6 +34,8 @@ export type VarveErrorCode =
   | 'ERR_VARVE_BACKPRESSURE'
   /** The log or partition is closed or closing. Fields: `partition`. */
   | 'ERR_VARVE_CLOSED'
+  /** Read-only: an interrupted truncation must be finished first, by opening the log for writing. Fields: `partition`, `path`. */
+  | 'ERR_VARVE_RECOVERY_REQUIRED'
   /** The log was opened with `readOnly: true`. */
   | 'ERR_VARVE_READ_ONLY'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */

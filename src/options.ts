@@ -156,7 +156,9 @@ const LOG_CHECKS: Readonly<Record<keyof OpenLogOptions, Check>> = {
   threads: integer(1, 64),
   verify: oneOf('tail', 'full'),
   minDurableLsn: (value, option) => {
-    if (typeof value !== 'object' || value === null) throw invalid(option, value, 'an object of LSNs by partition');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw invalid(option, value, 'an object of LSNs by partition');
+    }
     for (const [partition, floor] of Object.entries(value)) {
       checkPartition(Number(partition), `${option}.${partition}`);
       integer(0, Number.MAX_SAFE_INTEGER)(floor, `${option}.${partition}`);
@@ -207,7 +209,8 @@ export function checkLsn(value: unknown, option: string): void {
 
 /** Throws unless `value` is a `Uint8Array`. */
 export function checkPayload(value: unknown, option: string): void {
-  // Not `instanceof`: a payload may come from another realm.
+  if (value instanceof Uint8Array) return;
+  // A payload may come from another realm.
   if (!ArrayBuffer.isView(value) || Object.prototype.toString.call(value) !== '[object Uint8Array]') {
     throw invalid(option, value === undefined ? undefined : typeof value, 'a Uint8Array');
   }

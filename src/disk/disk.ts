@@ -4,7 +4,7 @@
  * Every byte that the log writes or reads, every name that it creates, changes or removes, passes this interface, so
  * that a simulated disk can stand in for all of it. Implementations promise:
  *
- * - An operation that fails throws (or rejects with) an `Error` that carries the system's `code` (`ENOSPC`, `EIO`, …)
+ * - An operation that fails rejects with (or throws, where it is synchronous) an `Error` that carries the system's `code` (`ENOSPC`, `EIO`, …)
  *   and, where known, `errno`, `syscall` and `path`, whichever thread it ran on.
  * - Nothing is retried and nothing is swallowed.
  * - Paths are absolute. Directories are flat: no operation recurses, except `makeDirectory`.
@@ -110,6 +110,13 @@ export interface DiskFile {
    * exactly `size` bytes long; bytes that the file already had stay, except that 'zero' overwrites all of them.
    */
   allocate(mode: AllocateMode, size: number): Promise<void>;
+
+  /**
+   * Makes the content durable and then drops what the page cache holds from `from` to the end: nobody is going to read
+   * it soon. Large reads and writes leave large folios in the cache, and a store through a mapping into one of them
+   * makes every later sync write all of it back. A disk without a page cache leaves this out.
+   */
+  dropCache?(from: number): Promise<void>;
 
   /** Sets the size; a grown file reads as zeros in the new part. Never call it on a file that is mapped. */
   truncate(size: number): Promise<void>;

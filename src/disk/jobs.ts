@@ -22,6 +22,8 @@ export type Job =
       readonly size: number;
       readonly native: boolean;
     }
+  /** `DiskFile.dropCache`. */
+  | { readonly kind: 'dropCache'; readonly fd: number; readonly from: number }
   /** ftruncate(2). */
   | { readonly kind: 'truncate'; readonly fd: number; readonly size: number }
   | { readonly kind: 'unlink'; readonly path: string }
@@ -38,6 +40,10 @@ export function runJob(job: Job): void {
       break;
     case 'allocate':
       allocate(job.fd, job.mode, job.size, job.native ? nativeSyscalls() : undefined);
+      break;
+    case 'dropCache':
+      fs.fdatasyncSync(job.fd); // only clean pages can be dropped
+      nativeSyscalls()?.dropCache(job.fd, job.from);
       break;
     case 'truncate':
       fs.ftruncateSync(job.fd, job.size);
@@ -61,7 +67,6 @@ function allocate(fd: number, mode: AllocateMode, size: number, native: NativeSy
   }
   if (mode === 'keep-size') return;
   if (mode === 'none' || sizeBefore > size) fs.ftruncateSync(fd, size);
-  if (native !== undefined && (mode === 'zero' || (mode === 'allocate' && sizeBefore > 0))) coolDown(fd, native);
 }
 
 function reserve(fd: number, mode: AllocateMode, size: number, native: NativeSyscalls | undefined): void {
@@ -90,15 +95,6 @@ function writeZeros(fd: number, size: number): void {
     if (written === 0) throw systemError(constants.errno.EIO, 'write');
     at += written;
   }
-}
-
-/**
- * Takes the file out of the page cache. Large writes leave large folios there, and the first store through a mapping
- * into one makes fdatasync write all of it back: twice the time of a sync whose pages were faulted in one by one.
- */
-function coolDown(fd: number, native: NativeSyscalls): void {
-  fs.fdatasyncSync(fd); // only clean pages are dropped
-  native.dropCache(fd);
 }
 
 function syncDirectory(path: string): void {

@@ -99,6 +99,12 @@ export class RealFile implements DiskFile {
     });
   }
 
+  dropCache(from: number): Promise<void> {
+    // Only a mapping suffers from what this takes away, and a page that a mapping holds cannot be taken.
+    if (this.#context.native === undefined) return Promise.resolve();
+    return this.#inPool('posix_fadvise', (fd) => ({ kind: 'dropCache', fd, from }));
+  }
+
   truncate(size: number): Promise<void> {
     return this.#inPool('ftruncate', (fd) => {
       this.#checkSize('ftruncate', size);

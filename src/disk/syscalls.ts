@@ -22,8 +22,8 @@ export interface NativeSyscalls {
   view(address: bigint, length: number): Uint8Array;
   /** flock(2), exclusive, without waiting. Throws `EAGAIN` when another descriptor holds the lock. */
   lockExclusive(fd: number): void;
-  /** posix_fadvise(2) POSIX_FADV_DONTNEED over the whole file: drops its clean pages from the page cache. */
-  dropCache(fd: number): void;
+  /** posix_fadvise(2) POSIX_FADV_DONTNEED from `from` on: drops the file's clean pages from the page cache. */
+  dropCache(fd: number, from: number): void;
 }
 
 /** The part of koffi that is used, typed by hand so that type checking does not need the package. */
@@ -104,8 +104,8 @@ function bind(koffi: Koffi): NativeSyscalls {
     lockExclusive(fd) {
       if (flock(fd, LOCK_EX_NB) !== 0) throw systemError(koffi.errno(), 'flock');
     },
-    dropCache(fd) {
-      const errno = fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) as number; // returns the error itself; length 0 is "all"
+    dropCache(fd, from) {
+      const errno = fadvise(fd, from, 0, POSIX_FADV_DONTNEED) as number; // returns the error itself; length 0 is "to the end"
       if (errno !== 0) throw systemError(errno, 'posix_fadvise');
     },
   };

@@ -15,6 +15,9 @@ import type { Appended, AppendedBatch, Tail } from './tail.js';
 /** A frame in progress of this size is closed before the turn ends: it bounds what a reader must read to verify it. */
 const FRAME_LIMIT_BYTES = 64 * 1024;
 
+/** Past so many unsynced bytes a sync is begun though nobody waits: it bounds what a rotation has to wait for. */
+const BACKGROUND_SYNC_BYTES = 4 * 1024 * 1024;
+
 export interface IntakeLimits {
   readonly directory: string;
   readonly segmentSize: number;
@@ -171,7 +174,8 @@ export class Intake {
     if (!this.#host.closeFrame()) return;
     const tail = this.#tail;
     const wanted = this.#syncWantedUpTo > tail.durable.value;
-    if (this.#frameWantsSync || wanted || tail.unsyncedBytes > this.#limits.maxUnsyncedBytes / 2) {
+    const much = Math.min(BACKGROUND_SYNC_BYTES, this.#limits.maxUnsyncedBytes / 2);
+    if (this.#frameWantsSync || wanted || tail.unsyncedBytes > much) {
       this.#frameWantsSync = false;
       this.#host.askSync();
     }

@@ -244,7 +244,9 @@ async function look(config: ReadOnlyConfig, partition: number): Promise<Recovere
       await recovered.tail?.file.close();
       return recovered;
     } catch (error) {
-      const passing = systemCode(error) === 'ENOENT' || (error as { code?: unknown }).code === 'ERR_VARVE_CORRUPT';
+      const { code } = error as { code?: unknown };
+      const passing =
+        code === 'ERR_VARVE_CORRUPT' || code === 'ERR_VARVE_RECOVERY_REQUIRED' || systemCode(error) === 'ENOENT';
       if (!passing || attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, BETWEEN_ATTEMPTS_MS));
     }

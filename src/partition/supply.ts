@@ -86,6 +86,7 @@ export class SegmentSupply {
         // The file may have been made with less than all its space, or copied with holes. A store into a mapped hole
         // kills the process when the disk is full, so it is mapped only once all of it is reserved.
         await file.allocate('allocate', segmentSize);
+        await file.dropCache?.(end); // recovery has looked at what is going to be written through the mapping
         return new MappedImage(file, segmentSize);
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);

@@ -60,7 +60,7 @@ export function rewindName(partition: number): string {
   return `rewind_${partition}.wal`;
 }
 
-/** The copy that is kept of a torn tail cut off at `offset`. */
-export function tornCopyName(partition: number, index: number, offset: number): string {
-  return `${segmentName(partition, index)}.torn-${offset}`;
+/** The copy that is kept of a torn tail cut off at `offset`; the `number`th one of that place. */
+export function tornCopyName(partition: number, index: number, offset: number, number = 1): string {
+  return `${segmentName(partition, index)}.torn-${offset}${number === 1 ? '' : `.${number}`}`;
 }

@@ -191,8 +191,9 @@ export class SegmentReader {
 
   /** Reads [offset, offset + size), which lies before the segment's end. */
   async #read(segment: SegmentEntry, offset: number, size: number): Promise<Uint8Array> {
-    // Not from Buffer's shared pool: the window lives as long as any payload in it.
-    const window = new Uint8Array(size);
+    // Not from Buffer's shared pool, since the window lives as long as any payload in it; and not zeroed first, since
+    // it is filled as a whole or not used.
+    const window = Buffer.allocUnsafeSlow(size);
     const got = await this.#fill(segment, offset, window).catch((error: unknown) => {
       throw asVarveError(error, `Reading partition ${segment.partition}`, segment.name);
     });

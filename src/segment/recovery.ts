@@ -54,13 +54,13 @@ import {
   viewOf,
 } from './header.js';
 import type { PurgeMark } from './manifest.js';
-import { segmentName, tornCopyName } from './names.js';
+import { rewindName, segmentName } from './names.js';
 import { performRewind } from './rewind.js';
 import { lookBehind, type Scan, scanFrames } from './scanner.js';
+import { cutTornTail, eachChunk } from './torn-tail.js';
 
 /** How many segments are opened and checked at a time. */
 const CONCURRENT_CHECKS = 16;
-const COPY_CHUNK_BYTES = 256 * 1024;
 
 export interface RecoveryRequest {
   readonly disk: Disk;
@@ -87,9 +87,9 @@ export interface RecoveryReport {
   readonly lastLsn: number;
   /** Frames whose checksums were verified. */
   readonly framesVerified: number;
-  /** The torn tail that was cut off, if there was one; `copy` names the file that keeps its bytes. */
+  /** The torn tail that was cut off, if there was one; `copy` names the file that keeps its bytes (none is made where the log is only read). */
   readonly torn:
-    | { readonly segment: number; readonly offset: number; readonly bytes: number; readonly copy: string }
+    | { readonly segment: number; readonly offset: number; readonly bytes: number; readonly copy: string | undefined }
     | undefined;
   /** The log ended with the mark of a clean close. */
   readonly clean: boolean;
@@ -139,7 +139,8 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
   const { disk, directory, partition, mark, readOnly } = request;
   const started = performance.now();
   let indexes = [...request.indexes];
-  if (!readOnly) indexes = (await performRewind(disk, directory, partition, indexes)) ?? indexes; // J
+  if (readOnly) await refuseUnfinishedRewind(request);
+  else indexes = (await performRewind(disk, directory, partition, indexes)) ?? indexes; // J
 
   const firstKept = mark?.firstSegment ?? indexes[0] ?? 1;
   const released = indexes.filter((index) => index < firstKept).map((index) => segmentName(partition, index)); // I
@@ -208,6 +209,17 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
 async function closed(file: DiskFile | undefined): Promise<undefined> {
   await file?.close();
   return undefined;
+}
+
+/** Half a rewind looks like damage, and finishing it is a writer's part. */
+async function refuseUnfinishedRewind({ disk, directory, partition }: RecoveryRequest): Promise<void> {
+  const name = rewindName(partition);
+  if (!(await disk.list(directory)).includes(name)) return;
+  throw new VarveError(
+    'ERR_VARVE_RECOVERY_REQUIRED',
+    `A truncation of partition ${partition} was interrupted (${name}). Open the log once for writing: that finishes it.`,
+    { partition, path: join(directory, name) },
+  );
 }
 
 function checkContiguous(request: RecoveryRequest, indexes: readonly number[], first: number): void {
@@ -335,10 +347,13 @@ async function recoverTail(request: RecoveryRequest, segment: Opened, unopened: 
     const start = { offset: DATA_OFFSET + OPEN_FRAME_SIZE, lsn: baseLsn, checksum: segment.openChecksum };
     const proven = Math.max(baseLsn - 1, cookie?.durableLsn ?? 0);
     const scan = await scanFrames(file, start, limit, seed, segment.header.segmentSize, proven);
-    const torn = await judgeEnd(request, segment, file, scan, limit);
+    const cut = await judgeEnd(request, segment, file, scan, limit);
     if (unopened !== undefined) await refuseIfOpened(request, unopened, scan.nextLsn, scan.ends === 'sealed');
+    let copy: string | undefined;
     if (!readOnly) {
-      if (torn.zeroTo > scan.end) await cutTail(request, index, file, scan.end, torn);
+      if (cut.zeroTo > scan.end) {
+        copy = await cutTornTail(disk, directory, file, { partition, index, from: scan.end, ...cut });
+      }
       await writeAgain(file, scan);
       await file.sync();
     }
@@ -355,14 +370,7 @@ async function recoverTail(request: RecoveryRequest, segment: Opened, unopened: 
       cookieSequence: cookie?.sequence ?? 0,
       scan,
       torn:
-        torn.copyTo > scan.end
-          ? {
-              segment: index,
-              offset: scan.end,
-              bytes: torn.copyTo - scan.end,
-              copy: tornCopyName(partition, index, scan.end),
-            }
-          : undefined,
+        cut.copyTo > scan.end ? { segment: index, offset: scan.end, bytes: cut.copyTo - scan.end, copy } : undefined,
     };
   } catch (error) {
     await file.close();
@@ -405,7 +413,7 @@ async function judgeEnd(
     // Old bytes are everywhere, so only what is surely of this life counts: later frames, which must not come back.
     return { copyTo: behind.laterEnd, zeroTo: behind.laterEnd };
   }
-  // Bytes without a length are a frame that was never closed: nothing was handed over, and nothing is lost.
+  // Bytes without a length are a frame that was never closed, or whose first sector never came: nobody was told of it.
   return { copyTo: begun || behind.laterEnd > scan.end ? behind.dataEnd : scan.end, zeroTo: behind.dataEnd };
 }
 
@@ -433,52 +441,9 @@ async function refuseIfOpened(request: RecoveryRequest, segment: Opened, lsn: nu
   }
 }
 
-/** E: keeps a copy of what is cut off, then zeroes it, so that no frame in it can ever line up again. */
-async function cutTail(request: RecoveryRequest, index: number, file: DiskFile, from: number, cut: Cut): Promise<void> {
-  const { disk, directory, partition } = request;
-  if (cut.copyTo > from) {
-    const name = tornCopyName(partition, index, from);
-    const path = join(directory, name);
-    // One is there if recovery was here before and crashed: that copy may be the whole one, and this tail half zeroed.
-    if (!(await disk.list(directory)).includes(name)) {
-      const copy = await disk.open(
-        `${path}.tmp`,
-        (await disk.list(directory)).includes(`${name}.tmp`) ? 'write' : 'create',
-      );
-      try {
-        await eachChunk(file, from, cut.copyTo, (bytes, at) => copy.writeSync(bytes, at - from));
-        await copy.sync();
-      } finally {
-        await copy.close();
-      }
-      await disk.rename(`${path}.tmp`, path);
-      await disk.syncDirectory(directory);
-    }
-  }
-  const zeros = new Uint8Array(COPY_CHUNK_BYTES);
-  for (let at = from; at < cut.zeroTo; at += zeros.length) {
-    file.writeSync(zeros.subarray(0, Math.min(zeros.length, cut.zeroTo - at)), at);
-  }
-}
-
 /** Writes the records that nothing proves to be durable once more, with the same bytes. */
 async function writeAgain(file: DiskFile, scan: Scan): Promise<void> {
   await eachChunk(file, scan.unprovenFrom, scan.end, (bytes, at) => file.writeSync(bytes, at));
-}
-
-async function eachChunk(
-  file: DiskFile,
-  from: number,
-  to: number,
-  use: (bytes: Uint8Array, at: number) => void,
-): Promise<void> {
-  const buffer = new Uint8Array(Math.min(COPY_CHUNK_BYTES, Math.max(0, to - from)));
-  for (let at = from; at < to; ) {
-    const got = await file.read(buffer.subarray(0, Math.min(buffer.length, to - at)), at);
-    if (got === 0) return;
-    use(buffer.subarray(0, got), at);
-    at += got;
-  }
 }
 
 function damaged(

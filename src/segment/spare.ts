@@ -43,6 +43,7 @@ export async function prepareSpare(
   const file = await disk.open(path, recycled === undefined ? 'create' : 'write');
   try {
     await file.allocate(recycled === undefined ? fresh : again, segmentSize);
+    if (recycled !== undefined || fresh === 'zero') await file.dropCache?.(0);
     await file.sync();
   } catch (error) {
     await file.close();

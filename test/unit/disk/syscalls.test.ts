@@ -28,7 +28,7 @@ if (native !== undefined) {
       ['mmap', 'EINVAL', -22, () => native.mapAnonymous(0)],
       ['munmap', 'EINVAL', -22, () => native.munmap(1n, 4096)],
       ['flock', 'EBADF', -9, () => native.lockExclusive(999_999)],
-      ['posix_fadvise', 'EBADF', -9, () => native.dropCache(999_999)],
+      ['posix_fadvise', 'EBADF', -9, () => native.dropCache(999_999, 0)],
     ];
 
     test.each(failing)('%s that fails throws %s', (syscall, code, errno, call) => {
