@@ -45,7 +45,7 @@ async function findFrame(
   segment: SegmentEntry,
   lsn: number,
 ): Promise<{ offset: number; firstLsn: number; length: number }> {
-  const cursor = await reader.seek(segment, lsn);
+  const cursor = await reader.seek(segment, lsn, 1);
   return files.handles.with(segment.name, async (file) => {
     const head = new Uint8Array(FRAME_HEADER_SIZE);
     const view = viewOf(head);

@@ -7,7 +7,7 @@
  * verified once in this process is not verified again.
  */
 import type { DiskFile } from '../disk/disk.js';
-import { asVarveError } from '../errors.js';
+import { asVarveError, type VarveError } from '../errors.js';
 import type { SegmentEntry } from './catalogue.js';
 import { corruption } from './corruption.js';
 import {
@@ -45,9 +45,12 @@ export interface LogRecord {
   readonly position: Position;
 }
 
-/** First and largest window of a sequential read; it doubles in between. */
-const FIRST_WINDOW_BYTES = 32 * 1024;
+/** First window of a read of a few records, first and largest of a longer one; it doubles in between. */
+const SMALL_WINDOW_BYTES = 32 * 1024;
+const FIRST_WINDOW_BYTES = 128 * 1024;
 const MAX_WINDOW_BYTES = 256 * 1024;
+/** Up to so many records a small window is likely to hold them, together with what the sparse index leaves to search. */
+const FEW_RECORDS = 64;
 
 /** A place in a segment that reading goes on from. `offset` is a frame boundary. */
 export interface ReadCursor {
@@ -70,8 +73,9 @@ export class SegmentReader {
     this.#verifyOnce = verifyOnce;
   }
 
-  /** A cursor at the frame that the sparse index knows to be at or before `lsn`. */
-  async seek(segment: SegmentEntry, lsn: number): Promise<ReadCursor> {
+  /** A cursor at the frame that the sparse index knows to be at or before `lsn`, for reading about `records`. */
+  async seek(segment: SegmentEntry, lsn: number, records: number): Promise<ReadCursor> {
+    const window = records <= FEW_RECORDS ? SMALL_WINDOW_BYTES : FIRST_WINDOW_BYTES;
     const entries = await this.#entries(segment);
     let low = 0;
     let high = entries.length;
@@ -82,8 +86,8 @@ export class SegmentReader {
     }
     const entry = entries[low - 1];
     return entry === undefined
-      ? { offset: DATA_OFFSET + OPEN_FRAME_SIZE, lsn: segment.baseLsn, window: FIRST_WINDOW_BYTES }
-      : { offset: entry.offset, lsn: entry.lsn, window: FIRST_WINDOW_BYTES };
+      ? { offset: DATA_OFFSET + OPEN_FRAME_SIZE, lsn: segment.baseLsn, window }
+      : { offset: entry.offset, lsn: entry.lsn, window };
   }
 
   /** LSN of the record at `localOffset`; undefined where no record begins there. `end` bounds what may be read. */
@@ -92,11 +96,11 @@ export class SegmentReader {
     let cursor: ReadCursor = {
       offset: DATA_OFFSET + OPEN_FRAME_SIZE,
       lsn: segment.baseLsn,
-      window: FIRST_WINDOW_BYTES,
+      window: SMALL_WINDOW_BYTES,
     };
     for (const entry of entries) {
       if (entry.offset > localOffset) break;
-      cursor = { offset: entry.offset, lsn: entry.lsn, window: FIRST_WINDOW_BYTES };
+      cursor = { offset: entry.offset, lsn: entry.lsn, window: SMALL_WINDOW_BYTES };
     }
     while (cursor.offset <= localOffset && cursor.offset < end) {
       const records = await this.forward(segment, cursor, end, 1, Number.MAX_SAFE_INTEGER);
@@ -129,8 +133,7 @@ export class SegmentReader {
         return records;
       }
       // Not even one frame fitted: read exactly that frame.
-      if (needed > end - start)
-        throw this.#damaged(segment, start, cursor.lsn, 'A frame reaches past the end of the log');
+      if (needed > end - start) throw damaged(segment, start, cursor.lsn, 'A frame reaches past the end of the log');
       size = needed;
     }
   }
@@ -153,12 +156,7 @@ export class SegmentReader {
         const at = cursor.offset - start;
         const length = view.getUint32(at - FRAME_TRAILER_SIZE, true);
         if (length < MIN_FRAME_SIZE || length % 8 !== 0 || length > cursor.offset - first) {
-          throw this.#damaged(
-            segment,
-            cursor.offset - FRAME_TRAILER_SIZE,
-            cursor.lsn - 1,
-            'A frame trailer is damaged',
-          );
+          throw damaged(segment, cursor.offset - FRAME_TRAILER_SIZE, cursor.lsn - 1, 'A frame trailer is damaged');
         }
         if (length > at) {
           size = length; // the frame begins before the window
@@ -167,16 +165,11 @@ export class SegmentReader {
         this.#check(segment, view, at - length, length, start + at - length);
         const count = frameCount(view, at - length);
         if (frameFirstLsn(view, at - length) + count !== cursor.lsn) {
-          throw this.#damaged(
-            segment,
-            start + at - length,
-            cursor.lsn - 1,
-            'A frame does not carry the LSN expected there',
-          );
+          throw damaged(segment, start + at - length, cursor.lsn - 1, 'A frame does not carry the LSN expected there');
         }
         if (count > 0) {
           const frame: LogRecord[] = [];
-          this.#records(segment, window, view, at - length, length, start + at - length, from, to, frame);
+          addRecords(segment, view, at - length, length, start + at - length, from, to, frame);
           for (let i = frame.length - 1; i >= 0; i--) records.push(frame[i] as LogRecord);
         }
         cursor.offset -= length;
@@ -197,7 +190,7 @@ export class SegmentReader {
     const got = await this.#fill(segment, offset, window).catch((error: unknown) => {
       throw asVarveError(error, `Reading partition ${segment.partition}`, segment.name);
     });
-    if (got < size) throw this.#damaged(segment, offset + got, undefined, 'The segment file is shorter than its log');
+    if (got < size) throw damaged(segment, offset + got, undefined, 'The segment file is shorter than its log');
     return window;
   }
 
@@ -220,41 +213,36 @@ export class SegmentReader {
   ): number {
     const view = viewOf(window);
     const start = cursor.offset;
+    const size = window.length;
+    const verified = start >= segment.verifiedFrom && start + size <= segment.verifiedTo;
+    let lsn = cursor.lsn;
     let at = 0;
-    while (window.length - at >= FRAME_HEADER_SIZE) {
-      const length = view.getUint32(at, true);
-      if (length > window.length - at) {
-        const limit = segment.segmentSize - (start + at);
-        if (plausibleLength(view, at, limit) === 0) break;
+    while (size - at >= FRAME_HEADER_SIZE && lsn <= to) {
+      const length = plausibleLength(view, at, segment.segmentSize - start - at);
+      if (length === 0) throw damaged(segment, start + at, lsn, 'A frame header is damaged');
+      if (length > size - at) {
+        cursor.offset = start + at;
+        cursor.lsn = lsn;
         return length;
       }
-      if (plausibleLength(view, at, window.length - at) === 0) break;
-      this.#check(segment, view, at, length, start + at);
-      const firstLsn = frameFirstLsn(view, at);
-      if (firstLsn !== cursor.lsn) {
-        throw this.#damaged(segment, start + at, cursor.lsn, 'A frame does not carry the LSN expected there');
+      if (!verified) this.#check(segment, view, at, length, start + at);
+      if (frameFirstLsn(view, at) !== lsn) {
+        throw damaged(segment, start + at, lsn, 'A frame does not carry the LSN expected there');
       }
       const count = frameCount(view, at);
-      if (count > 0) {
-        if (firstLsn <= to && firstLsn + count > from) {
-          this.#records(segment, window, view, at, length, start + at, from, to, out);
-        }
-        cursor.lsn += count;
-      }
+      if (count > 0 && lsn + count > from) addRecords(segment, view, at, length, start + at, from, to, out);
+      lsn += count;
       at += length;
-      cursor.offset = start + at;
-      if (cursor.lsn > to) return 0;
     }
-    if (at < window.length && window.length - at >= FRAME_HEADER_SIZE) {
-      throw this.#damaged(segment, start + at, cursor.lsn, 'A frame header is damaged');
-    }
+    cursor.offset = start + at;
+    cursor.lsn = lsn;
     return FRAME_HEADER_SIZE;
   }
 
   #check(segment: SegmentEntry, view: DataView, at: number, length: number, offset: number): void {
     if (offset >= segment.verifiedFrom && offset + length <= segment.verifiedTo) return;
     if (!checksumHolds(view, at, length, segment.seed)) {
-      throw this.#damaged(segment, offset, frameFirstLsn(view, at), 'A frame does not match its checksum');
+      throw damaged(segment, offset, frameFirstLsn(view, at), 'A frame does not match its checksum');
     }
     if (!this.#verifyOnce) return;
     if (offset === segment.verifiedTo) segment.verifiedTo = offset + length;
@@ -262,38 +250,6 @@ export class SegmentReader {
     else if (segment.verifiedTo === 0) {
       segment.verifiedFrom = offset;
       segment.verifiedTo = offset + length;
-    }
-  }
-
-  #records(
-    segment: SegmentEntry,
-    window: Uint8Array,
-    view: DataView,
-    at: number,
-    length: number,
-    offset: number,
-    from: number,
-    to: number,
-    out: LogRecord[],
-  ): void {
-    const buffer = window.buffer as ArrayBuffer;
-    const bytesAt = window.byteOffset;
-    const segmentIndex = segment.index;
-    const end = at + length - FRAME_TRAILER_SIZE;
-    let lsn = frameFirstLsn(view, at);
-    let i = at + FRAME_HEADER_SIZE;
-    let localOffset = offset;
-    for (let left = frameCount(view, at); left > 0; left--) {
-      const size = i + RECORD_HEADER_SIZE <= end ? view.getUint32(i, true) : end;
-      const next = i + RECORD_HEADER_SIZE + size;
-      if (next > end) throw this.#damaged(segment, offset, lsn, 'A record reaches past its frame');
-      if (lsn >= from && lsn <= to) {
-        const payload = new Uint8Array(buffer, bytesAt + i + RECORD_HEADER_SIZE, size);
-        out.push({ lsn, payload, position: { segmentIndex, localOffset } });
-      }
-      lsn++;
-      i = next;
-      localOffset = offset + i - at;
     }
   }
 
@@ -322,15 +278,47 @@ export class SegmentReader {
         if (seal !== undefined && seal.lastLsn === segment.lastLsn) return seal.index;
       }
     }
-    throw this.#damaged(segment, offset, segment.baseLsn, 'The seal of a segment is damaged');
+    throw damaged(segment, offset, segment.baseLsn, 'The seal of a segment is damaged');
   }
+}
 
-  #damaged(segment: SegmentEntry, offset: number, firstLsn: number | undefined, what: string) {
-    return corruption(what, {
-      partition: segment.partition,
-      segment: segment.index,
-      offset,
-      ...(firstLsn === undefined ? {} : { firstLsn, lastLsn: Math.max(firstLsn, segment.lastLsn) }),
-    });
+/** Adds the records of the frame at `at` that have an LSN in [from, to]. `offset` is the frame's in the file. */
+function addRecords(
+  segment: SegmentEntry,
+  view: DataView,
+  at: number,
+  length: number,
+  offset: number,
+  from: number,
+  to: number,
+  out: LogRecord[],
+): void {
+  const buffer = view.buffer as ArrayBuffer;
+  const bytesAt = view.byteOffset + RECORD_HEADER_SIZE;
+  const segmentIndex = segment.index;
+  const end = at + length - FRAME_TRAILER_SIZE;
+  let lsn = frameFirstLsn(view, at);
+  let i = at + FRAME_HEADER_SIZE;
+  let localOffset = offset;
+  for (let left = frameCount(view, at); left > 0; left--) {
+    const size = i + RECORD_HEADER_SIZE <= end ? view.getUint32(i, true) : end;
+    const next = i + RECORD_HEADER_SIZE + size;
+    if (next > end) throw damaged(segment, offset, lsn, 'A record reaches past its frame');
+    if (lsn >= from && lsn <= to) {
+      const payload = new Uint8Array(buffer, bytesAt + i, size);
+      out.push({ lsn, payload, position: { segmentIndex, localOffset } });
+    }
+    lsn++;
+    i = next;
+    localOffset = offset + i - at;
   }
+}
+
+function damaged(segment: SegmentEntry, offset: number, firstLsn: number | undefined, what: string): VarveError {
+  return corruption(what, {
+    partition: segment.partition,
+    segment: segment.index,
+    offset,
+    ...(firstLsn === undefined ? {} : { firstLsn, lastLsn: Math.max(firstLsn, segment.lastLsn) }),
+  });
 }

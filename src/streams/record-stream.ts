@@ -50,11 +50,12 @@ export class RecordStream implements AsyncIterable<LogRecord> {
   }
 
   async toArray(): Promise<LogRecord[]> {
-    const all: LogRecord[] = [];
+    let all: LogRecord[] | undefined;
     for await (const batch of this.#begin(undefined)) {
-      for (const record of batch) all.push(record);
+      if (all === undefined) all = batch;
+      else for (const record of batch) all.push(record);
     }
-    return all;
+    return all ?? [];
   }
 
   /** One record after another. Unsubscribing ends the reading. Reads on as fast as it can: it knows no back-pressure. */
@@ -115,18 +116,11 @@ async function* readForward(source: RecordSource, options: ReadOptions, signal: 
   const level = options.visibility ?? 'durable';
   signal?.throwIfAborted();
   await source.ready();
-  const to = Math.min(options.to ?? Number.MAX_SAFE_INTEGER, source.visibleLsn(level));
-  let left = options.limit ?? Number.MAX_SAFE_INTEGER;
-  const next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
-  if (left === 0) return;
-  for await (const batch of walkForward(source, level, next, to, signal)) {
-    if (batch.length >= left) {
-      yield batch.length === left ? batch : batch.slice(0, left);
-      return;
-    }
-    left -= batch.length;
-    yield batch;
-  }
+  const visible = source.visibleLsn(level);
+  const from = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
+  // LSNs are dense, so a limit is a last LSN.
+  const to = Math.min(options.to ?? visible, visible, from + (options.limit ?? Number.MAX_SAFE_INTEGER) - 1);
+  yield* walkForward(source, level, from, to, signal);
 }
 
 async function* follow(
@@ -194,7 +188,7 @@ async function* walkForward(
     try {
       let cursor: ReadCursor | undefined;
       while (next <= to && epoch === source.epoch) {
-        cursor ??= await source.reader.seek(segment, next);
+        cursor ??= await source.reader.seek(segment, next, to - next);
         const last = segment.sealed ? Math.min(to, segment.lastLsn) : to;
         const batch = await source.reader.forward(segment, cursor, segment.end, next, last);
         signal?.throwIfAborted();
@@ -229,30 +223,35 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
   signal?.throwIfAborted();
   await source.ready();
   const visible = source.visibleLsn(level);
-  const lowest = () => options.to ?? source.oldestLsn; // a purge meanwhile only ends the reading earlier
-  let left = options.limit ?? Number.MAX_SAFE_INTEGER;
   let next = Math.min(await firstLsn(source, options.from, options.exclusive === true ? -1 : 0, visible), visible);
-  while (next >= lowest() && next >= 1 && left > 0) {
+  const last = Math.max(options.to ?? 1, next - (options.limit ?? Number.MAX_SAFE_INTEGER) + 1);
+  // Unless the caller has named the end, a purge meanwhile only ends the reading earlier.
+  const lowest = () => (options.to === undefined ? Math.max(last, source.oldestLsn) : last);
+  while (next >= lowest()) {
     signal?.throwIfAborted();
     await source.ready();
     const { epoch } = source;
     next = Math.min(next, source.visibleLsn(level)); // fewer are left where the tail was rewound meanwhile
-    if (next < lowest() || next < 1) return;
+    if (next < lowest()) return;
     refusePurged(source, next);
     const segment = source.catalogue.findLsn(next);
     if (segment === undefined) throw outOfRange(source, next);
     segment.pins++;
     try {
-      const cursor = await frameEnd(source, segment, next);
-      while (next >= lowest() && next >= segment.baseLsn && left > 0) {
-        let batch = await source.reader.backward(segment, cursor, lowest(), next);
+      const cursor = await frameEnd(source, segment, next, next - lowest());
+      while (next >= Math.max(lowest(), segment.baseLsn)) {
+        const before = cursor.offset;
+        const batch = await source.reader.backward(segment, cursor, lowest(), next);
         signal?.throwIfAborted();
         if (epoch !== source.epoch) break;
-        if (batch.length > left) batch = batch.slice(0, left);
-        if (batch.length === 0) continue;
-        left -= batch.length;
-        next = (batch[batch.length - 1] as LogRecord).lsn - 1;
-        yield batch;
+        if (batch.length > 0) {
+          next = (batch[batch.length - 1] as LogRecord).lsn - 1;
+          yield batch;
+        } else if (cursor.offset === before) {
+          const { partition, index, baseLsn } = segment;
+          const place = { partition, segment: index, offset: before, firstLsn: baseLsn, lastLsn: next };
+          throw corruption('A segment begins behind its first record', place);
+        }
       }
     } catch (error) {
       if (epoch === source.epoch && !(await source.changedBehind())) throw error;
@@ -262,13 +261,18 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
   }
 }
 
-/** A cursor behind the frame that holds `lsn`. */
-async function frameEnd(source: RecordSource, segment: SegmentEntry, lsn: number): Promise<ReadCursor> {
+/** A cursor behind the frame that holds `lsn`, for reading about `records` backward. */
+async function frameEnd(
+  source: RecordSource,
+  segment: SegmentEntry,
+  lsn: number,
+  records: number,
+): Promise<ReadCursor> {
   if (segment.sealed && lsn === segment.lastLsn) {
-    const { window } = await source.reader.seek(segment, lsn);
+    const { window } = await source.reader.seek(segment, lsn, records);
     return { offset: segment.end, lsn: lsn + 1, window };
   }
-  const cursor = await source.reader.seek(segment, lsn);
+  const cursor = await source.reader.seek(segment, lsn, records);
   const { window } = cursor;
   while (cursor.lsn <= lsn) {
     const before = cursor.offset;
