@@ -179,6 +179,7 @@ async function settleManifest(
   }
   // Lost, damaged, or another store's: what the headers say wins, and no purge mark of another store counts here.
   const storeId = [...ids][0] ?? storeIdToHex(disk.randomBytes(STORE_ID_SIZE));
-  const manifest = { format: FORMAT_VERSION, storeId, createdAt: disk.now(), options: {}, partitions: {} };
+  const complete = found.segments.size === 0;
+  const manifest = { format: FORMAT_VERSION, storeId, createdAt: disk.now(), complete, options: {}, partitions: {} };
   return { manifest, changed: true };
 }

@@ -16,19 +16,19 @@ export type VarveErrorCode =
   | 'ERR_VARVE_LEGACY_WAL'
   /** A segment belongs to another store than the rest of the directory. Fields: `path`, `partition`, `segment`. */
   | 'ERR_VARVE_FOREIGN'
-  /** A segment asks for a newer reader than this one. Fields: `path`. */
+  /** A segment or the manifest asks for a newer reader than this one. Fields: `path` (of a segment). */
   | 'ERR_VARVE_UNSUPPORTED_VERSION'
   /** This machine or file system cannot do what an option asks for. Fields: `option`, `path`. */
   | 'ERR_VARVE_UNSUPPORTED'
-  /** No space for another segment, and `whenFull` is 'refuse' or its queue is full. Fields: `partition`. */
+  /** No space for another segment, and `whenFull` is 'refuse' or its queue is full. Fields: `partition`, `path`. */
   | 'ERR_VARVE_NO_SPACE'
   /** The partition has failed (an fsync or a write failed); only closing and opening again helps. Fields: `partition`, `cause`. */
   | 'ERR_VARVE_PARTITION_FAILED'
   /** A record or batch is larger than one segment can hold. Fields: `size`, `limit`. */
   | 'ERR_VARVE_RECORD_TOO_LARGE'
-  /** The LSN asked for was given up by a purge. Fields: `partition`, `requested`, `oldest`. */
+  /** The LSN or position asked for was given up by a purge. Fields: `partition`, `requested` or `segment`, `oldest`. */
   | 'ERR_VARVE_LSN_PURGED'
-  /** The LSN (or position) asked for does not exist. Fields: `partition`, `requested`, `oldest`, `newest`. */
+  /** The LSN (or position) asked for does not exist. Fields: `partition`, `requested`, `oldest`, `newest`, or `segment`, `offset`. */
   | 'ERR_VARVE_LSN_OUT_OF_RANGE'
   /** Too many bytes are waiting to be synced. Fields: `partition`, `size`, `limit`. */
   | 'ERR_VARVE_BACKPRESSURE'
@@ -36,7 +36,7 @@ export type VarveErrorCode =
   | 'ERR_VARVE_CLOSED'
   /** Read-only: an interrupted truncation must be finished first, by opening the log for writing. Fields: `partition`, `path`. */
   | 'ERR_VARVE_RECOVERY_REQUIRED'
-  /** The log was opened with `readOnly: true`. */
+  /** The log was opened with `readOnly: true`. Fields: `partition`, `path`. */
   | 'ERR_VARVE_READ_ONLY'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
   | 'ERR_VARVE_IO';

@@ -26,23 +26,67 @@ export interface LogEvents {
   closed: [event: { partition?: number }];
 }
 
-export type LogEmitter = EventEmitter<LogEvents>;
-
-export function createEmitter(): LogEmitter {
-  return new EventEmitter<LogEvents>();
-}
+type Listener = (...args: never[]) => void;
 
 /**
- * Emits. What a listener throws does not reach the log's own code: it is thrown again in a task of its own, where it
- * is an uncaught exception like any other.
+ * The emitter of a log. What a listener throws reaches neither the log's own code nor the listeners behind it: it is
+ * thrown again in a task of its own, where it is an uncaught exception like any other.
  */
-export function emitSafely<K extends keyof LogEvents>(emitter: LogEmitter, name: K, ...args: LogEvents[K]): void {
-  if (emitter.listenerCount(name) === 0) return;
-  try {
-    (emitter.emit as (name: K, ...args: unknown[]) => boolean).call(emitter, name, ...args);
-  } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
+export class LogEmitter extends EventEmitter<LogEvents> {
+  readonly #wrapped = new WeakMap<Listener, Listener>();
+
+  override on<K extends keyof LogEvents>(name: K, listener: (...args: LogEvents[K]) => void, context?: unknown): this {
+    return super.on(name, this.#wrap(listener) as never, context);
+  }
+
+  override addListener<K extends keyof LogEvents>(
+    name: K,
+    listener: (...args: LogEvents[K]) => void,
+    context?: unknown,
+  ): this {
+    return this.on(name, listener, context);
+  }
+
+  override once<K extends keyof LogEvents>(
+    name: K,
+    listener: (...args: LogEvents[K]) => void,
+    context?: unknown,
+  ): this {
+    return super.once(name, this.#wrap(listener) as never, context);
+  }
+
+  override off<K extends keyof LogEvents>(
+    name: K,
+    listener?: (...args: LogEvents[K]) => void,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    const wrapped = listener && this.#wrapped.get(listener as unknown as Listener);
+    return super.off(name, (wrapped ?? listener) as never, context, once);
+  }
+
+  override removeListener<K extends keyof LogEvents>(
+    name: K,
+    listener?: (...args: LogEvents[K]) => void,
+    context?: unknown,
+    once?: boolean,
+  ): this {
+    return this.off(name, listener, context, once);
+  }
+
+  #wrap(listener: unknown): Listener {
+    const known = this.#wrapped.get(listener as Listener);
+    if (known !== undefined) return known;
+    const wrapped = function (this: unknown, ...args: never[]): void {
+      try {
+        (listener as Listener).apply(this, args);
+      } catch (error) {
+        setImmediate(() => {
+          throw error;
+        });
+      }
+    };
+    this.#wrapped.set(listener as Listener, wrapped);
+    return wrapped;
   }
 }

@@ -9,7 +9,7 @@ import { type OpenedDirectory, openDirectory } from './directory.js';
 import type { Disk, DiskLock } from './disk/disk.js';
 import { realDisk } from './disk/real-disk.js';
 import { asVarveError, VarveError } from './errors.js';
-import { createEmitter, emitSafely, type LogEmitter } from './events.js';
+import { LogEmitter } from './events.js';
 import { checkPartition, type OpenLogOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { LivePartition } from './partition/live-partition.js';
 import { ReadOnlyPartition } from './partition/read-only-partition.js';
@@ -34,7 +34,7 @@ interface OpenPartition {
  * ```
  *
  * Rejects with `ERR_VARVE_INVALID_OPTION`, `ERR_VARVE_LOCKED` (`pid`), `ERR_VARVE_LEGACY_WAL`, `ERR_VARVE_FOREIGN`,
- * `ERR_VARVE_UNSUPPORTED` (`io: 'mmap'` where it is not available) or `ERR_VARVE_IO`.
+ * `ERR_VARVE_UNSUPPORTED_VERSION`, `ERR_VARVE_UNSUPPORTED` (`io: 'mmap'` where it is not available) or `ERR_VARVE_IO`.
  */
 export async function openLog(options: OpenLogOptions): Promise<Log> {
   const resolved = resolveOptions(options);
@@ -53,7 +53,7 @@ export class Log {
   /** The back end in use. */
   readonly io: 'mmap' | 'write';
   /** What happens to the log, as typed events. A listener that throws does not harm it. */
-  readonly events: LogEmitter = createEmitter();
+  readonly events: LogEmitter = new LogEmitter();
   readonly #options: ResolvedOptions;
   readonly #disk: Disk;
   readonly #opened: OpenedDirectory;
@@ -77,7 +77,7 @@ export class Log {
     this.#allocator = options.readOnly ? undefined : this.#startAllocator();
     // In a task of its own: whoever has just opened the log can still listen.
     setImmediate(() => {
-      for (const event of opened.degraded) emitSafely(this.events, 'degraded', event);
+      for (const event of opened.degraded) this.events.emit('degraded', event);
     });
   }
 
@@ -120,7 +120,7 @@ export class Log {
 
   /**
    * Makes durable what was written, marks a clean end, and gives back files, threads and the lock. Idempotent. Appends
-   * that wait for space are refused. Rejects with `ERR_VARVE_PARTITION_FAILED` if something that was written could not
+   * that wait for space are refused. Rejects with `ERR_VARVE_PARTITION_FAILED` or `ERR_VARVE_NO_SPACE` if something that was written could not
    * be made durable; everything has been given back even so.
    */
   close(): Promise<void> {
@@ -133,16 +133,19 @@ export class Log {
   }
 
   async #close(): Promise<void> {
+    // Begun at once: nothing is taken any more from here on. Those that are still opening follow when they are open.
+    const closing = [...this.#backends.values()].map((backend) => backend.close());
     const opened = await Promise.allSettled(this.#partitions.values());
-    const closes = await Promise.allSettled(
-      opened.map((partition) => (partition.status === 'fulfilled' ? partition.value.backend.close() : undefined)),
-    );
+    const closes = await Promise.allSettled([
+      ...closing,
+      ...opened.map((partition) => (partition.status === 'fulfilled' ? partition.value.backend.close() : undefined)),
+    ]);
     const rest = await Promise.allSettled([this.#allocator?.close(), this.#handles.close()]);
     const last = await Promise.allSettled([
       this.#lock?.release(),
       this.#options.disk === undefined ? this.#disk.close() : undefined,
     ]);
-    emitSafely(this.events, 'closed', {});
+    this.events.emit('closed', {});
     const failed = [...closes, ...rest, ...last].find((result) => result.status === 'rejected');
     if (failed !== undefined) throw asVarveError(failed.reason, 'Closing the log', this.directory);
   }
@@ -159,7 +162,7 @@ export class Log {
         return this.#keep(number, await ReadOnlyPartition.open(config, number));
       }
       const indexes = this.#opened.segments.get(number) ?? [];
-      const mark = manifest.mark(number);
+      const mark = manifest.knownMark(number, indexes.length > 0);
       const request = { disk, directory, partition: number, indexes, storeId, mark, minDurableLsn: floor, verify };
       const recovered = await recoverPartition({ ...request, readOnly: false });
       // From here on the partition's own catalogue knows its files; should this open fail, the next one looks anew.
@@ -174,7 +177,7 @@ export class Log {
       if (released.length > 0) await this.#allocator.retire(released);
       const limits = { segmentSize, maxUnsyncedBytes, maxQueuedAppends, whenFull };
       const live = await LivePartition.open({ ...files, ...limits, storeId, io, events, manifest }, number, recovered);
-      if (indexes.length > 0) emitSafely(events, 'recovered', recovered.report);
+      if (indexes.length > 0) events.emit('recovered', recovered.report);
       return this.#keep(number, live);
     } catch (error) {
       throw asVarveError(error, `Opening partition ${number}`, directory);
@@ -197,7 +200,7 @@ export class Log {
       onLacking: async (cause, state) => {
         const freeBytes = await this.#freeBytes();
         const pressure = { state, freeBytes, ready: allocator.stats.ready, cause };
-        emitSafely(this.events, 'spacePressure', pressure);
+        this.events.emit('spacePressure', pressure);
         try {
           await onSpacePressure?.(pressure);
         } catch (error) {
@@ -208,7 +211,7 @@ export class Log {
         }
       },
       onRestored: () => {
-        void this.#freeBytes().then((freeBytes) => emitSafely(this.events, 'spaceRestored', { freeBytes }));
+        void this.#freeBytes().then((freeBytes) => this.events.emit('spaceRestored', { freeBytes }));
       },
     });
     allocator.takeUp(this.#opened.spares);

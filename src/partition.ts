@@ -43,7 +43,7 @@ export class Partition {
    * Appends made at the same time share one fdatasync, so many at once cost little more than one. The payload may be
    * reused as soon as this call has returned.
    *
-   * Rejects with `ERR_VARVE_INVALID_OPTION`, `ERR_VARVE_RECORD_TOO_LARGE`, `ERR_VARVE_NO_SPACE` (`whenFull: 'refuse'`),
+   * Rejects with `ERR_VARVE_INVALID_OPTION`, `ERR_VARVE_RECORD_TOO_LARGE`, `ERR_VARVE_NO_SPACE` (`whenFull: 'refuse'`, or the queue is full),
    * `ERR_VARVE_BACKPRESSURE` (more than `maxQueuedAppends` wait), `ERR_VARVE_PARTITION_FAILED`, `ERR_VARVE_CLOSED`.
    */
   append(payload: Uint8Array, options?: AppendOptions): Promise<Appended> {

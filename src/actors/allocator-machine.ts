@@ -67,6 +67,7 @@ export const allocatorMachine = setup({
       if (context.lacking) context.effects.spaceRestored();
     },
     endEpisode: assign({ lacking: false, retryMs: FIRST_RETRY_MS, retryNow: false }),
+    speedUp: assign({ retryMs: FIRST_RETRY_MS }),
     slowDown: assign({ retryMs: ({ context }) => Math.min(context.retryMs * 2, LAST_RETRY_MS) }),
     noteRetry: assign({ retryNow: true }),
     clearRetry: assign({ retryNow: false }),
@@ -88,8 +89,9 @@ export const allocatorMachine = setup({
     preparing: {
       entry: ['clearRetry', 'prepare'],
       on: {
+        // An episode ends when nothing is lacking any more, not with the first segment that could be prepared.
         PREPARED: [
-          { guard: 'wanted', target: 'preparing', reenter: true, actions: ['tellRestored', 'endEpisode'] },
+          { guard: 'wanted', target: 'preparing', reenter: true, actions: 'speedUp' },
           { target: 'rested', actions: ['tellRestored', 'endEpisode'] },
         ],
         NO_SPACE: { target: 'short', actions: ['tellLacking', 'beginEpisode'] },
@@ -110,7 +112,7 @@ export const allocatorMachine = setup({
         },
         blocked: {
           entry: 'tellBlocked',
-          on: { NEED: { actions: 'tellBlocked' } },
+          on: { NEED: { guard: 'awaited', actions: 'tellBlocked' } },
         },
       },
     },

@@ -76,6 +76,7 @@ export class Allocator {
       wanted: () => !this.#stopped && this.#ready.length < this.#config.ready + this.#takers.length,
       awaited: () => this.#takers.some((taker) => taker.need.urgent()),
       spaceLacking: () => {
+        if (this.#space !== 'ok') return; // a hand-over has announced it
         this.#space = this.#takers.some((taker) => taker.need.urgent()) ? 'blocked' : 'low';
         void this.#config.onLacking(this.#cause, this.#space).then(() => this.#actor.send({ type: 'HOOK_DONE' }));
       },
@@ -140,13 +141,25 @@ export class Allocator {
 
   #wait(need: SpareNeed, signal: AbortSignal): Promise<SpareFile> {
     return new Promise<SpareFile>((resolve, reject) => {
-      const taker: Taker = { resolve, reject, need };
-      this.#takers.push(taker);
-      signal.addEventListener('abort', () => {
-        const at = this.#takers.indexOf(taker);
-        if (at >= 0) this.#takers.splice(at, 1);
+      signal.throwIfAborted();
+      const onAbort = () => {
+        this.#takers.splice(this.#takers.indexOf(taker), 1);
         reject(signal.reason);
-      });
+      };
+      const settled = () => signal.removeEventListener('abort', onAbort);
+      const taker: Taker = {
+        need,
+        resolve: (spare) => {
+          settled();
+          resolve(spare);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#takers.push(taker);
     });
   }
 
@@ -169,7 +182,7 @@ export class Allocator {
 
   /** The hand-over has succeeded. */
   reportRestored(): void {
-    if (this.#space === 'ok' || !this.#actor.getSnapshot().matches('rested')) return;
+    if (this.#space === 'ok' || this.#actor.getSnapshot().context.lacking) return;
     this.#space = 'ok';
     this.#config.onRestored();
   }
@@ -223,6 +236,7 @@ export class Allocator {
     const taker = this.#takers.shift();
     if (taker === undefined) this.#ready.push(spare);
     else taker.resolve(spare);
+    if (this.#space === 'blocked' && !this.#takers.some(({ need }) => need.urgent())) this.#space = 'low';
   }
 }
 

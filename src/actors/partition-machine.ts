@@ -69,6 +69,8 @@ export interface PartitionContext {
   purgeAgain: boolean;
   /** A close was asked for that waits for a rotation or a rewind to end. */
   closeWanted: boolean;
+  /** The partition has failed or is closed: nothing is begun any more. */
+  over: boolean;
 }
 
 export const partitionMachine = setup({
@@ -90,8 +92,10 @@ export const partitionMachine = setup({
     wantPurge: assign({ purgeAgain: true }),
     purgeIsNew: assign({ purgeAgain: false }),
     wantClose: assign({ closeWanted: true }),
+    end: assign({ over: true, syncAgain: false, purgeAgain: false }),
   },
   guards: {
+    goesOn: ({ context }) => !context.over,
     syncAgain: ({ context }) => context.syncAgain,
     purgeAgain: ({ context }) => context.purgeAgain,
     closeWanted: ({ context }) => context.closeWanted,
@@ -100,7 +104,13 @@ export const partitionMachine = setup({
 }).createMachine({
   id: 'partition',
   type: 'parallel',
-  context: ({ input }) => ({ effects: input.effects, syncAgain: false, purgeAgain: false, closeWanted: false }),
+  context: ({ input }) => ({
+    effects: input.effects,
+    syncAgain: false,
+    purgeAgain: false,
+    closeWanted: false,
+    over: false,
+  }),
   states: {
     log: {
       initial: 'opening',
@@ -149,6 +159,7 @@ export const partitionMachine = setup({
         },
         failed: {
           entry: [
+            'end',
             { type: 'tellPhase', params: { phase: 'failed' } },
             { type: 'failAll', params: ({ event }) => ({ cause: event.type === 'FAIL' ? event.cause : undefined }) },
           ],
@@ -159,11 +170,11 @@ export const partitionMachine = setup({
           entry: [{ type: 'tellPhase', params: { phase: 'closing' } }, 'startClose'],
           on: {
             CLOSED: 'closed',
-            FAIL: { actions: { type: 'failAll', params: ({ event }) => ({ cause: event.cause }) } },
+            FAIL: { actions: ['end', { type: 'failAll', params: ({ event }) => ({ cause: event.cause }) }] },
           },
         },
         closed: {
-          entry: { type: 'tellPhase', params: { phase: 'closed' } },
+          entry: ['end', { type: 'tellPhase', params: { phase: 'closed' } }],
           type: 'final',
         },
       },
@@ -172,12 +183,12 @@ export const partitionMachine = setup({
       initial: 'idle',
       states: {
         idle: {
-          on: { SYNC: 'syncing' },
+          on: { SYNC: { guard: 'goesOn', target: 'syncing' } },
         },
         syncing: {
           entry: ['syncIsNew', 'startSync'],
           on: {
-            SYNC: { actions: 'wantSync' },
+            SYNC: { guard: 'goesOn', actions: 'wantSync' },
             SYNCED: [{ guard: 'syncAgain', target: 'syncing', reenter: true }, { target: 'idle' }],
             FAIL: 'idle',
           },
@@ -188,12 +199,12 @@ export const partitionMachine = setup({
       initial: 'idle',
       states: {
         idle: {
-          on: { PURGE: 'purging' },
+          on: { PURGE: { guard: 'goesOn', target: 'purging' } },
         },
         purging: {
           entry: ['purgeIsNew', 'startPurge'],
           on: {
-            PURGE: { actions: 'wantPurge' },
+            PURGE: { guard: 'goesOn', actions: 'wantPurge' },
             PURGED: [{ guard: 'purgeAgain', target: 'purging', reenter: true }, { target: 'idle' }],
           },
         },

@@ -51,6 +51,8 @@ export class Intake {
   phase: Phase = 'opening';
   /** A truncation is coming: what comes waits until it is done. */
   held = false;
+  #lastWrite = 0;
+  #lastWrittenAppend = 0;
   readonly #host: IntakeHost;
   readonly #limits: IntakeLimits;
   readonly #tail: Tail;
@@ -99,7 +101,7 @@ export class Intake {
     this.#refuse(bytes);
     const waiting = this.#tail.unsyncedBytes + this.queue.bytes;
     if (this.held || (waiting > 0 && waiting + bytes > this.#limits.maxUnsyncedBytes)) throw this.#backpressure(bytes);
-    if (this.phase === 'blocked' && this.#limits.whenFull === 'refuse') throw this.#noSpace();
+    if (this.phase === 'blocked' && this.#limits.whenFull === 'refuse') throw this.noSpace();
     const lsn = this.#tail.nextLsn + this.queue.records;
     this.queue.push({ payloads: [payload.slice()], bytes, ack: undefined });
     this.drain();
@@ -122,6 +124,12 @@ export class Intake {
   /** Somebody waits for a sync that is not under way yet. */
   get wantsSync(): boolean {
     return this.#tail.durableAcks.size > 0 || this.#syncWantedUpTo > this.#tail.durable.value;
+  }
+
+  /** Records are not durable of which nobody waits to hear that: they were written, or acknowledged as written. */
+  get unawaited(): boolean {
+    const { durable, written } = this.#tail;
+    return Math.max(this.#lastWrite, Math.min(this.#lastWrittenAppend, written.value)) > durable.value;
   }
 
   /** True if a body of `bytes` can be added to the frame in progress now. */
@@ -154,7 +162,7 @@ export class Intake {
 
   /** Refuses, where the option says so, the appends that wait for space. */
   blocked(): void {
-    if (this.#limits.whenFull === 'refuse') this.queue.refuseAppends(() => this.#noSpace());
+    if (this.#limits.whenFull === 'refuse') this.queue.refuseAppends(() => this.noSpace());
     this.#tellEmpty();
   }
 
@@ -185,13 +193,15 @@ export class Intake {
   /** After a record was added to the frame in progress. */
   #added(ack: Ack | undefined): void {
     if (ack === 'durable') this.#frameWantsSync = true;
+    else if (ack === 'written') this.#lastWrittenAppend = this.#tail.nextLsn - 1;
+    else this.#lastWrite = this.#tail.nextLsn - 1;
     if (this.#tail.frameBytes >= FRAME_LIMIT_BYTES) this.endTurn();
     else if (!this.#turnScheduled) this.#scheduleTurn(ack === 'durable');
   }
 
   /**
-   * A durable append can wait for the other appends that are still coming in this turn, so its frame is closed behind
-   * all microtasks; a written one is closed as soon as the caller has given up control.
+   * A durable append can wait for the other appends that are still coming in this turn, so its frame is closed when the
+   * microtasks that run now are through; a written one's as soon as the caller has given up control.
    */
   #scheduleTurn(late: boolean): void {
     if (this.#turnScheduled) return;
@@ -213,9 +223,9 @@ export class Intake {
   ): Promise<Appended | AppendedBatch> {
     this.#refuse(bytes);
     const waits = this.queue.length > 0 || !this.fitsNow(bytes);
-    if (waits && this.phase === 'blocked' && this.#limits.whenFull === 'refuse') throw this.#noSpace();
+    if (waits && this.phase === 'blocked' && this.#limits.whenFull === 'refuse') throw this.noSpace();
     if (waits && this.queue.length >= this.#limits.maxQueuedAppends) {
-      throw this.phase === 'blocked' ? this.#noSpace() : this.#backpressure(bytes);
+      throw this.phase === 'blocked' ? this.noSpace() : this.#backpressure(bytes);
     }
     return new Promise((resolve, reject) => {
       // What goes in at once is encoded before this call returns; what waits is copied, since its owner may reuse it.
@@ -280,13 +290,17 @@ export class Intake {
     );
   }
 
-  #noSpace(): VarveError {
+  /** There is no space for another segment; `lost` records that were written are given up for that. */
+  noSpace(lost = 0): VarveError {
     const { partition } = this.#host;
+    const { directory } = this.#limits;
     return new VarveError(
       'ERR_VARVE_NO_SPACE',
-      `There is no space for another segment of partition ${partition}. Purge, or free space; appending then goes on ` +
-        'by itself.',
-      { partition, path: this.#limits.directory },
+      `There is no space for another segment of partition ${partition}. ` +
+        (lost > 0
+          ? `The last ${lost} records that write() was given are not in the log.`
+          : 'Purge, or free space; appending then goes on by itself.'),
+      { partition, path: directory },
     );
   }
 }

@@ -11,7 +11,7 @@ import {
   startPartitionActor,
 } from '../actors/partition-machine.js';
 import { asVarveError, VarveError } from '../errors.js';
-import { emitSafely, type LogEmitter } from '../events.js';
+import type { LogEmitter } from '../events.js';
 import type { Ack } from '../options.js';
 import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
 import type { SegmentHandles } from '../segment/handles.js';
@@ -62,6 +62,10 @@ export class LivePartition implements PartitionBackend {
   #syncs = 0;
   #syncedRecords = 0;
   #purgedSegments = 0;
+  /** A purge waits for the newest segment's open frame to be durable. */
+  #awaitsOpened = false;
+  /** Truncations since the partition was opened: the epoch that each ended in, and the last LSN that it left. */
+  readonly #rewinds: { readonly epoch: number; readonly lsn: number }[] = [];
   readonly #purges: { minLsn: number; resolve: (result: PurgeResult) => void; reject: (error: unknown) => void }[] = [];
   /** Truncations, one after the other. */
   #truncating: Promise<unknown> = RESOLVED;
@@ -74,6 +78,8 @@ export class LivePartition implements PartitionBackend {
   #closing: Promise<void> | undefined;
   #closed = false;
   #onClosed: (() => void) | undefined;
+  /** Writes that a close gave up, since there was no space for them. */
+  #lost: VarveError | undefined;
   /** The log ended with a clean mark when it was opened. */
   readonly #clean: boolean;
 
@@ -132,6 +138,10 @@ export class LivePartition implements PartitionBackend {
     return this.#failure !== undefined;
   }
 
+  get syncWanted(): boolean {
+    return this.intake.wantsSync || this.#awaitsOpened;
+  }
+
   /** Something is in the way of adding records at all. */
   get stopped(): boolean {
     return this.#rotation.stuck || this.#rotation.asked;
@@ -163,6 +173,12 @@ export class LivePartition implements PartitionBackend {
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closedError());
     return this.#rewinding ?? RESOLVED;
+  }
+
+  lowestRewind(since: number): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const { epoch, lsn } of this.#rewinds) if (epoch > since) lowest = Math.min(lowest, lsn);
+    return lowest;
   }
 
   changedBehind(): Promise<boolean> {
@@ -206,13 +222,17 @@ export class LivePartition implements PartitionBackend {
   async rotate(): Promise<void> {
     this.refuseClosed();
     this.intake.endTurn();
-    const { writer, closedLsn } = this.tail;
-    if (writer === undefined || closedLsn < writer.baseLsn) return; // nothing to seal
-    const { count } = this.#rotation;
-    this.#rotation.asked = true;
-    this.full();
-    await this.#until((state) => this.#rotation.count > count || state.matches({ log: 'closing' }));
-    if (this.#rotation.count === count) throw this.#closedError();
+    const { writer, nextLsn } = this.tail;
+    if (writer === undefined) return; // nothing to seal
+    // A change that is under way may already have taken records into the new segment: then that one is left, too.
+    let count = this.#rotation.count + (this.#rotation.changing ? 1 : 0);
+    if (nextLsn > writer.baseLsn) {
+      count++;
+      this.#rotation.asked = true;
+      this.full();
+    }
+    await this.#until((state) => this.#rotation.count >= count || state.value.log === 'closing');
+    if (this.#rotation.count < count) throw this.#closedError();
   }
 
   closeFrame(): boolean {
@@ -274,7 +294,7 @@ export class LivePartition implements PartitionBackend {
       const { events } = this.#config;
       if (events.listenerCount('synced') > 0) {
         const { partition } = this;
-        emitSafely(events, 'synced', { partition, durableLsn: this.tail.durable.value, records, duration });
+        events.emit('synced', { partition, durableLsn: this.tail.durable.value, records, duration });
       }
       if (run.final) this.#rotation.sealed();
     } catch (cause) {
@@ -311,7 +331,8 @@ export class LivePartition implements PartitionBackend {
   async #purge(minLsn: number): Promise<PurgeResult> {
     const { catalogue, partition } = this;
     const { manifest, events } = this.#config;
-    const count = catalogue.purgeable(minLsn, this.tail.durable.value);
+    const keep = (await this.#newestOpened()) ? 1 : 2;
+    const count = catalogue.purgeable(minLsn, this.tail.durable.value, keep);
     if (count === 0) return { segments: 0, bytes: 0, oldestLsn: this.oldestLsn };
     // Decided, and closed to readers, in one turn: none can enter a segment that is about to go.
     const before = this.oldestLsn;
@@ -330,8 +351,28 @@ export class LivePartition implements PartitionBackend {
     this.#purgedSegments += given.length;
     const bytes = given.reduce((sum, segment) => sum + segment.segmentSize, 0);
     const result = { segments: given.length, bytes, oldestLsn: first.baseLsn };
-    emitSafely(events, 'purged', { partition, ...result });
+    events.emit('purged', { partition, ...result });
     return result;
+  }
+
+  /**
+   * Until the newest segment's open frame is durable, a crash takes that segment for one that was never opened, and goes
+   * on in the one before: which must still be there. Waits for that sync; false where it cannot come now.
+   */
+  async #newestOpened(): Promise<boolean> {
+    const { tail } = this;
+    const opened = () => tail.writer === undefined || (tail.opened && !this.#rotation.changing);
+    if (opened()) return true;
+    this.#awaitsOpened = true;
+    this.askSync();
+    try {
+      await this.#until(({ value: { log } }) => {
+        return opened() || log === 'closing' || log === 'rewinding' || (log === 'blocked' && this.#rotation.changing);
+      });
+    } finally {
+      this.#awaitsOpened = false;
+    }
+    return opened();
   }
 
   async #giveUp(names: readonly string[]): Promise<void> {
@@ -368,7 +409,7 @@ export class LivePartition implements PartitionBackend {
       await this.#rewinding;
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#rewindRefused !== undefined) throw this.#rewindRefused;
-      emitSafely(this.#config.events, 'truncated', { partition: this.partition, lastLsn: lsn });
+      this.#config.events.emit('truncated', { partition: this.partition, lastLsn: lsn });
     } finally {
       intake.held = false;
       intake.drain();
@@ -420,12 +461,13 @@ export class LivePartition implements PartitionBackend {
     await stateRewind(disk, directory, partition, rewind);
     // Doing it is recovery's part, since that is who does it after a crash.
     const indexes = catalogue.all().map((segment) => segment.index);
-    const mark = manifest.mark(partition);
+    const mark = manifest.knownMark(partition, true);
     const request = { disk, directory, partition, indexes, storeId, mark, minDurableLsn: 0, verify: 'tail' as const };
     const recovered = await recoverPartition({ ...request, readOnly: false });
     catalogue.reset(recovered.segments);
     await this.#resume(recovered);
     this.epoch++;
+    this.#rewinds.push({ epoch: this.epoch, lsn: rewind.lastLsn });
   }
 
   // Phases, failing, closing
@@ -446,7 +488,7 @@ export class LivePartition implements PartitionBackend {
     );
     this.#failure = failure;
     this.#endWaiting(failure);
-    emitSafely(this.#config.events, 'failed', { partition: this.partition, cause });
+    this.#config.events.emit('failed', { partition: this.partition, cause });
   }
 
   #endWaiting(error: VarveError): void {
@@ -454,6 +496,7 @@ export class LivePartition implements PartitionBackend {
     this.intake.rejectAll(error);
     tail.writtenAcks.rejectAll(error);
     tail.durableAcks.rejectAll(error);
+    for (const { reject } of this.#purges.splice(0)) reject(error);
     for (const mark of [tail.written, tail.durable, this.oldest]) mark.end(error);
   }
 
@@ -472,21 +515,35 @@ export class LivePartition implements PartitionBackend {
     });
     this.send({ type: 'CLOSE' });
     await closed;
-    if (this.#failure !== failedBefore) throw this.#failure;
+    const untold = this.failed && this.intake.unawaited;
+    if (this.#failure !== failedBefore || untold) throw this.#failure;
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  /** Every purge and rewind that was asked for is done. */
+  async #fileWorkDone(): Promise<void> {
+    for (let work: unknown; work !== this.#fileWork; ) {
+      work = this.#fileWork;
+      await work;
+    }
   }
 
   #startClose(): void {
     const work = async () => {
+      // A write got its LSN when it was taken: that it could not be kept must be told.
+      const lost = this.intake.queue.writtenRecords;
+      if (lost > 0) this.#lost = this.intake.noSpace(lost);
       this.intake.rejectAll(this.#closedError());
-      await this.#fileWork;
+      await this.#fileWorkDone();
       if (!this.failed) await this.#finishWriting();
     };
     const failing = (cause: unknown) => this.send({ type: 'FAIL', cause });
     const end = () => {
       this.#closed = true;
+      this.epoch++;
       this.send({ type: 'CLOSED' });
       this.#endWaiting(this.#closedError());
-      emitSafely(this.#config.events, 'closed', { partition: this.partition });
+      this.#config.events.emit('closed', { partition: this.partition });
       this.#onClosed?.();
     };
     work()

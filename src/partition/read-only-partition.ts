@@ -9,7 +9,7 @@ import type { Ack } from '../options.js';
 import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
 import type { SegmentHandles } from '../segment/handles.js';
 import { decodeCookie, HEADER_PAGE_SIZE, viewOf } from '../segment/header.js';
-import { readManifest } from '../segment/manifest.js';
+import { knownMark, readManifest } from '../segment/manifest.js';
 import { parseSegmentName } from '../segment/names.js';
 import { SegmentReader } from '../segment/reader.js';
 import { type Recovered, recoverPartition } from '../segment/recovery.js';
@@ -49,6 +49,7 @@ export class ReadOnlyPartition implements PartitionBackend {
   #refreshing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #rewound: { readonly epoch: number; readonly lsn: number } | undefined;
 
   private constructor(config: ReadOnlyConfig, partition: number, recovered: Recovered) {
     this.#config = config;
@@ -85,6 +86,11 @@ export class ReadOnlyPartition implements PartitionBackend {
   ready(): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closedError());
     return this.refresh();
+  }
+
+  /** A truncation is seen only where it has left less than was there; what grew back meanwhile looks as it was. */
+  lowestRewind(since: number): number {
+    return this.#rewound !== undefined && this.#rewound.epoch > since ? this.#rewound.lsn : Number.POSITIVE_INFINITY;
   }
 
   async changedBehind(): Promise<boolean> {
@@ -139,6 +145,7 @@ export class ReadOnlyPartition implements PartitionBackend {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.epoch++;
     clearTimeout(this.#timer);
     await this.#refreshing?.catch(() => {}); // whoever asked for it has been told
     for (const mark of [this.written, this.durable, this.oldest]) mark.end(this.#closedError());
@@ -205,6 +212,7 @@ export class ReadOnlyPartition implements PartitionBackend {
     this.catalogue.reset(recovered.segments);
     this.#lastChecksum = recovered.previous.checksum;
     this.epoch++;
+    if (recovered.nextLsn <= this.written.value) this.#rewound = { epoch: this.epoch, lsn: recovered.nextLsn - 1 };
     this.written.set(recovered.nextLsn - 1);
     this.durable.set(recovered.durableLsn);
     if (recovered.report.oldestLsn !== this.oldest.value) this.oldest.set(recovered.report.oldestLsn);
@@ -237,8 +245,8 @@ async function look(config: ReadOnlyConfig, partition: number): Promise<Recovere
   for (let attempt = 1; ; attempt++) {
     try {
       const manifest = await readManifest(disk, directory);
-      const mark = typeof manifest === 'string' ? undefined : manifest.partitions[String(partition)];
       const indexes = segmentIndexes(await disk.list(directory), partition);
+      const mark = typeof manifest === 'string' ? undefined : knownMark(manifest, partition, indexes.length > 0);
       const request = { disk, directory, partition, indexes, storeId, mark, minDurableLsn, verify, readOnly: true };
       const recovered = await recoverPartition(request);
       await recovered.tail?.file.close();

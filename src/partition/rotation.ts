@@ -7,7 +7,6 @@
  * leaves a new segment behind a hole in the old one.
  */
 import { isNoSpace } from '../errors.js';
-import { emitSafely } from '../events.js';
 import type { Catalogue } from '../segment/catalogue.js';
 import type { PreviousSegment } from '../segment/frame.js';
 import type { SegmentWriter } from '../segment/writer.js';
@@ -29,8 +28,18 @@ export interface RotationHost {
   readonly catalogue: Catalogue;
   readonly intake: Intake;
   readonly failed: boolean;
+  /** Somebody waits for a sync of what is in the active segment. */
+  readonly syncWanted: boolean;
   send(event: { type: 'ROTATED' | 'NO_SPACE' | 'SPACE' | 'FULL' } | { type: 'FAIL'; cause: unknown }): void;
   askSync(): void;
+}
+
+/** A change of segments that is under way. */
+interface Change {
+  readonly next: NextSegment;
+  sealDurable: boolean;
+  naming?: boolean;
+  named: boolean;
 }
 
 export class Rotation {
@@ -44,7 +53,7 @@ export class Rotation {
   readonly #host: RotationHost;
   readonly #config: PartitionConfig;
   /** What a change of segments still waits for before the new segment may be published. */
-  #change: { sealDurable: boolean; named: boolean } | undefined;
+  #change: Change | undefined;
   /** The last hand-over found no space; frames are closed and kept in memory until it succeeds. */
   #stuck = false;
   #retryMs = FIRST_RETRY_MS;
@@ -118,9 +127,11 @@ export class Rotation {
 
   /** The old segment's seal is durable. */
   sealed(): void {
-    if (this.#change === undefined) return;
-    this.#change.sealDurable = true;
-    this.#publish();
+    const change = this.#change;
+    if (change === undefined) return;
+    change.sealDurable = true;
+    if (change.naming) this.#publish();
+    else this.#name(change);
   }
 
   /** A write failed. Lacking space is waited for; anything else is the end of the partition. */
@@ -151,6 +162,7 @@ export class Rotation {
   #begin(next: NextSegment): void {
     const { tail, catalogue, intake } = this.#host;
     const { index, segmentSize, seed, image, spare } = next;
+    const nameNow = tail.writer === undefined || tail.opened;
     try {
       tail.change({ file: spare.file, image, index, segmentSize, seed }, catalogue, this.previous);
     } catch (cause) {
@@ -159,17 +171,23 @@ export class Rotation {
     }
     this.supply.use();
     this.asked = false;
-    const change = { sealDurable: tail.sealing === undefined, named: false };
-    this.#change = change;
-    this.supply.name(next).then(
+    this.#change = { next, sealDurable: tail.sealing === undefined, named: false };
+    // One segment without a durable open frame is all that recovery can make sense of. So the new one gets its name,
+    // beside the sync of the seal, only where the old one's is durable; else behind that sync, which makes it so.
+    if (nameNow) this.#name(this.#change);
+    if (tail.sealing !== undefined) this.#host.askSync();
+    intake.drain();
+  }
+
+  #name(change: Change): void {
+    change.naming = true;
+    this.supply.name(change.next).then(
       () => {
         change.named = true;
         this.#publish();
       },
       (cause: unknown) => this.#host.send({ type: 'FAIL', cause }),
     );
-    if (tail.sealing !== undefined) this.#host.askSync();
-    intake.drain();
   }
 
   /** Publishes the new segment once the old one is durable and the new one has its name. */
@@ -189,7 +207,7 @@ export class Rotation {
     if (old !== undefined) {
       this.#leave(old);
       const event = { partition, sealed: old.index, active: tail.segmentIndex, lastLsn: old.closedLsn };
-      emitSafely(this.#config.events, 'rotated', event);
+      this.#config.events.emit('rotated', event);
     }
     this.#done();
   }
@@ -197,7 +215,7 @@ export class Rotation {
   #done(): void {
     const { intake } = this.#host;
     this.#host.send({ type: 'ROTATED' });
-    if (intake.wantsSync) this.#host.askSync();
+    if (this.#host.syncWanted) this.#host.askSync();
     intake.drain();
     this.prepareAhead();
   }
@@ -227,7 +245,7 @@ export class Rotation {
     this.#stuck = false;
     this.#retryMs = FIRST_RETRY_MS;
     this.#config.allocator.reportRestored();
-    if (this.#host.intake.wantsSync) this.#host.askSync();
+    if (this.#host.syncWanted) this.#host.askSync();
     return true;
   }
 

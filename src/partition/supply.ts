@@ -5,7 +5,6 @@
 import type { Allocator, SpareNeed } from '../actors/allocator.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import type { LogEmitter } from '../events.js';
-import { emitSafely } from '../events.js';
 import { OPEN_FRAME_SIZE } from '../segment/frame.js';
 import { checksumSeed, DATA_OFFSET } from '../segment/header.js';
 import { MappedImage, type SegmentImage, WrittenImage } from '../segment/image.js';
@@ -90,7 +89,7 @@ export class SegmentSupply {
         return new MappedImage(file, segmentSize);
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause);
-        emitSafely(this.#config.events, 'degraded', { option: 'io', wanted: 'mmap', used: 'write', reason });
+        this.#config.events.emit('degraded', { option: 'io', wanted: 'mmap', used: 'write', reason });
       }
     }
     return new WrittenImage(file, end);

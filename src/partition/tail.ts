@@ -56,6 +56,8 @@ export class Tail {
   entry: SegmentEntry | undefined;
   /** The segment before, from its seal until it is durable. */
   sealing: Sealing | undefined;
+  /** The active segment's open frame is durable: from here on a crash finds the log in it. */
+  opened = false;
   /** LSN of the next record. */
   nextLsn: number;
   /** Payload bytes appended since the log was opened. */
@@ -100,6 +102,7 @@ export class Tail {
   /** Goes on in `start`, a recovered segment or a fresh one whose predecessor is durable or absent. */
   begin(start: WriterStart, entry: SegmentEntry): void {
     this.writer = new SegmentWriter(start);
+    this.opened = this.writer.published;
     this.entry = entry;
     entry.entries = this.writer.entries;
   }
@@ -199,6 +202,7 @@ export class Tail {
     const before = this.durable.value;
     this.#durableBytes = Math.max(this.#durableBytes, run.bytes);
     if (run.final && this.sealing !== undefined) this.sealing.durable = true;
+    if (run.writer === this.writer) this.opened = true;
     if (run.lsn > before) {
       this.durable.set(run.lsn);
       this.durableAcks.release(run.lsn);

@@ -120,15 +120,15 @@ export class Catalogue {
 
   /**
    * How many of the oldest segments a purge below `minLsn` gives up: a contiguous prefix of sealed, durable, unpinned
-   * segments whose last LSN is below it; never the last segment.
+   * segments whose last LSN is below it; never the last `keep` segments.
    */
-  purgeable(minLsn: number, durableLsn: number): number {
+  purgeable(minLsn: number, durableLsn: number, keep: number): number {
     let count = 0;
     for (const segment of this.#segments) {
       if (!segment.sealed || segment.pins > 0 || segment.lastLsn >= minLsn || segment.lastLsn > durableLsn) break;
       count++;
     }
-    return Math.max(0, Math.min(count, this.#segments.length - 1));
+    return Math.max(0, Math.min(count, this.#segments.length - keep));
   }
 
   /** Numbers of segments, bytes in use, and sizes of their files. */

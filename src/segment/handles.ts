@@ -26,6 +26,7 @@ export class SegmentHandles {
   readonly #opening = new Map<string, Promise<Handle>>();
   readonly #indexes: LRUCache<string, IndexEntry[]>;
   /** Closes that are under way, so that `close` can wait for them. */
+  #closed = false;
   readonly #closing = new Set<Promise<unknown>>();
 
   constructor(disk: Disk, directory: string, maxHandles: number, maxIndexBytes: number) {
@@ -72,6 +73,7 @@ export class SegmentHandles {
 
   /** Forgets all about a segment that is purged, rewound or renamed. */
   forget(name: string): void {
+    this.#opening.delete(name);
     this.#handles.delete(name);
     this.#indexes.delete(name);
   }
@@ -82,25 +84,33 @@ export class SegmentHandles {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.allSettled(this.#opening.values());
-    this.#handles.clear();
+    this.#handles.clear(); // those that are in use are closed when they are given back
     this.#indexes.clear();
     await Promise.all(this.#closing);
   }
 
   async #open(name: string): Promise<Handle> {
-    let opening = this.#opening.get(name);
-    if (opening === undefined) {
-      opening = this.#disk
-        .open(join(this.#directory, name), 'read')
-        .then((file) => {
-          const handle: Handle = { file, leases: 0, evicted: false, closed: false };
+    const under = this.#opening.get(name);
+    if (under !== undefined) return under;
+    const opening = this.#disk.open(join(this.#directory, name), 'read').then(
+      (file) => {
+        const handle: Handle = { file, leases: 0, evicted: false, closed: false };
+        if (this.#opening.get(name) === opening && !this.#closed) {
+          this.#opening.delete(name);
           this.#handles.set(name, handle);
-          return handle;
-        })
-        .finally(() => this.#opening.delete(name));
-      this.#opening.set(name, opening);
-    }
+        } else {
+          handle.evicted = true; // forgotten meanwhile: another file may bear the name by now, or the log is closed
+        }
+        return handle;
+      },
+      (error: unknown) => {
+        if (this.#opening.get(name) === opening) this.#opening.delete(name);
+        throw error;
+      },
+    );
+    this.#opening.set(name, opening);
     return opening;
   }
 

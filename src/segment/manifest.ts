@@ -31,6 +31,11 @@ export interface ManifestContent {
   readonly storeId: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /**
+   * True if it was made with the directory, so that a partition without a purge mark begins with its first segment;
+   * false if it was made anew beside segments, after a loss.
+   */
+  readonly complete: boolean;
   /** Options that must stay as they were when the directory was made. */
   readonly options: Readonly<Record<string, string | number | boolean>>;
   /** Purge marks by partition number. */
@@ -86,6 +91,15 @@ export async function readManifest(disk: Disk, directory: string): Promise<Manif
   }
 }
 
+/**
+ * What is known of where a partition begins: its purge mark or, where nothing was purged, its first segment. Undefined
+ * for a partition that may not have begun, and where a lost manifest has taken the knowledge with it.
+ */
+export function knownMark(content: ManifestContent, partition: number, hasSegments: boolean): PurgeMark | undefined {
+  const mark = content.partitions[String(partition)];
+  return mark ?? (content.complete && hasSegments ? { oldestLsn: 1, firstSegment: 1 } : undefined);
+}
+
 /** Keeps the manifest of an open log: updates are applied one after another, each durable before it resolves. */
 export class ManifestKeeper {
   readonly #disk: Disk;
@@ -103,8 +117,9 @@ export class ManifestKeeper {
     return this.#content;
   }
 
-  mark(partition: number): PurgeMark | undefined {
-    return this.#content.partitions[String(partition)];
+  /** See `knownMark`. */
+  knownMark(partition: number, hasSegments: boolean): PurgeMark | undefined {
+    return knownMark(this.#content, partition, hasSegments);
   }
 
   setMark(partition: number, mark: PurgeMark): Promise<void> {

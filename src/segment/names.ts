@@ -5,7 +5,7 @@
  *   ready_{number, 10 digits}.wal             prepared space, of no partition yet
  *   recycle_{number, 10 digits}.wal           a purged segment, to be prepared again
  *   rewind_{partition}.wal                    a truncation that is under way (see rewind.ts)
- *   part_….wal.torn-{offset}                  what recovery cut off a torn tail
+ *   part_….wal.torn-{offset}[.{n}]            what recovery cut off a torn tail, the nth time there
  *   LOCK, MANIFEST, MANIFEST.tmp
  */
 

@@ -406,13 +406,13 @@ async function judgeEnd(
   }
   refuseIfShort(request, index, lsn, scan.end); // D
 
-  const head = new Uint8Array(8);
-  await file.read(head, scan.end);
-  const begun = scan.end < limit && viewOf(head).getUint32(0, true) !== 0;
   if (header.recycled) {
     // Old bytes are everywhere, so only what is surely of this life counts: later frames, which must not come back.
     return { copyTo: behind.laterEnd, zeroTo: behind.laterEnd };
   }
+  const head = new Uint8Array(4);
+  await file.read(head, scan.end);
+  const begun = scan.end < limit && viewOf(head).getUint32(0, true) !== 0;
   // Bytes without a length are a frame that was never closed, or whose first sector never came: nobody was told of it.
   return { copyTo: begun || behind.laterEnd > scan.end ? behind.dataEnd : scan.end, zeroTo: behind.dataEnd };
 }

@@ -69,8 +69,11 @@ export function decodeRewind(bytes: Uint8Array): Rewind | undefined {
 
 /** States the rewind durably: from here on it is going to happen, crash or not. */
 export async function stateRewind(disk: Disk, directory: string, partition: number, rewind: Rewind): Promise<void> {
-  const path = join(directory, rewindName(partition));
-  const file = await disk.open(path, 'create');
+  await writeStatement(disk, directory, await disk.open(join(directory, rewindName(partition)), 'create'), rewind);
+}
+
+/** Writes the statement into `file`, and closes it. */
+async function writeStatement(disk: Disk, directory: string, file: DiskFile, rewind: Rewind): Promise<void> {
   try {
     file.writeSync(encodeRewind(rewind), 0);
     await file.sync();
@@ -95,6 +98,8 @@ export async function performRewind(
   const rewind = decodeRewind(await readFile(disk, join(directory, name)));
   let kept = [...indexes];
   if (rewind !== undefined) {
+    // What is read here may be in the page cache only: it must be durable before anything is done that it must explain.
+    await writeStatement(disk, directory, await disk.open(join(directory, name), 'write'), rewind);
     // Newest first: a crash leaves a contiguous log, if a longer one.
     for (const index of [...indexes].reverse()) {
       if (index > rewind.segment) await disk.unlink(join(directory, segmentName(partition, index)));

@@ -131,8 +131,9 @@ export class SegmentWriter {
     return this.#cursor === 0 ? 0 : this.#cursor - this.end;
   }
 
-  /** True if a body of `bytes` (records with their headers) fits, now, together with the seal to come. */
+  /** True if a body of `bytes` (records with their headers) fits, now, together with the seal to come. None behind it. */
   fits(bytes: number): boolean {
+    if (this.#sealed) return false;
     const bodyEnd = (this.#cursor === 0 ? this.end + FRAME_HEADER_SIZE : this.#cursor) + bytes;
     return align8(bodyEnd + FRAME_TRAILER_SIZE) + sealFrameSize(this.entries.length + 1) <= this.#limit;
   }

@@ -14,16 +14,15 @@ export class LsnMark {
   #value: number;
   /** Ascending by LSN; later ones behind earlier ones of the same LSN. */
   readonly #waiters: Waiter[] = [];
-  readonly #subscribers = new Set<Subscriber<number>>();
+  /** Who observes, and the value that each was given last. */
+  readonly #subscribers = new Map<Subscriber<number>, number>();
   #emitting = false;
-  #emitted: number;
   #end: { readonly error: unknown } | undefined;
   readonly #onWanted: () => void;
 
   /** `onWanted` is called when somebody begins to wait for or to observe the mark. */
   constructor(value: number, onWanted: () => void = () => {}) {
     this.#value = value;
-    this.#emitted = value;
     this.#onWanted = onWanted;
   }
 
@@ -34,7 +33,7 @@ export class LsnMark {
   /** The current value at once, then each advance, coalesced; completes when the log is closed or the partition fails. */
   readonly changes: Observable<number> = new Observable<number>((subscriber) => {
     if (this.#end === undefined) {
-      this.#subscribers.add(subscriber);
+      this.#subscribers.set(subscriber, this.#value);
       this.#onWanted();
     }
     subscriber.next(this.#value);
@@ -96,10 +95,8 @@ export class LsnMark {
     if (this.#end !== undefined) return;
     this.#end = { error };
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
-    for (const subscriber of [...this.#subscribers]) {
-      if (this.#emitted !== this.#value) subscriber.next(this.#value);
-      subscriber.complete();
-    }
+    this.#emit();
+    for (const subscriber of [...this.#subscribers.keys()]) subscriber.complete();
   }
 
   #release(): void {
@@ -113,9 +110,16 @@ export class LsnMark {
     this.#emitting = true;
     queueMicrotask(() => {
       this.#emitting = false;
-      if (this.#end !== undefined) return; // `end` has emitted the last value
-      this.#emitted = this.#value;
-      for (const subscriber of [...this.#subscribers]) subscriber.next(this.#value);
+      this.#emit();
     });
+  }
+
+  #emit(): void {
+    for (const [subscriber, last] of [...this.#subscribers]) {
+      // A callback before this one may have unsubscribed this one, or moved the mark.
+      if (!this.#subscribers.has(subscriber) || last === this.#value) continue;
+      this.#subscribers.set(subscriber, this.#value);
+      subscriber.next(this.#value);
+    }
   }
 }

@@ -20,8 +20,10 @@ export interface RecordSource {
   readonly catalogue: Catalogue;
   readonly reader: SegmentReader;
   readonly oldestLsn: number;
-  /** Changes whenever the tail is rewound: cursors and LSNs from before may be void. */
+  /** Changes whenever the tail is rewound or the log is closed: cursors and LSNs from before may be void. */
   readonly epoch: number;
+  /** The lowest LSN that a rewind since that epoch has left as the last one; Infinity where there was none. */
+  lowestRewind(since: number): number;
   /** Last LSN that a reader of this level sees. */
   visibleLsn(level: Ack): number;
   /** Resolves once `lsn` is visible. Rejects when the log closes (`ERR_VARVE_CLOSED`), fails, or `signal` aborts. */
@@ -116,11 +118,12 @@ async function* readForward(source: RecordSource, options: ReadOptions, signal: 
   const level = options.visibility ?? 'durable';
   signal?.throwIfAborted();
   await source.ready();
+  const { epoch } = source;
   const visible = source.visibleLsn(level);
   const from = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
   // LSNs are dense, so a limit is a last LSN.
   const to = Math.min(options.to ?? visible, visible, from + (options.limit ?? Number.MAX_SAFE_INTEGER) - 1);
-  yield* walkForward(source, level, from, to, signal);
+  yield* walkForward(source, epoch, level, from, to, signal);
 }
 
 async function* follow(
@@ -132,17 +135,13 @@ async function* follow(
   const level = options.visibility ?? 'durable';
   signal?.throwIfAborted();
   await source.ready();
+  const { epoch } = source;
   let next = await firstLsn(source, options.from, options.exclusive === true ? 1 : 0, source.oldestLsn);
   let caughtUp = false;
-  let { epoch } = source;
   report('catchingUp');
   for (;;) {
     const visible = source.visibleLsn(level);
-    if (epoch !== source.epoch) {
-      // The tail was rewound. Who has seen more than is left must know: the LSNs behind it get other records.
-      epoch = source.epoch;
-      if (next > visible + 1) throw outOfRange(source, next);
-    }
+    refuseRewound(source, epoch, next);
     if (next > visible) {
       caughtUp = true;
       report('caughtUp');
@@ -159,25 +158,27 @@ async function* follow(
       caughtUp = false;
       report('fellBehind');
     }
-    for await (const batch of walkForward(source, level, next, visible, signal)) {
+    for await (const batch of walkForward(source, epoch, level, next, visible, signal)) {
       next = (batch[batch.length - 1] as LogRecord).lsn + 1;
       yield batch;
     }
   }
 }
 
-/** Records [from, upTo], segment after segment; fewer where the tail is rewound meanwhile. */
+/** Records [from, upTo] of a stream that began in epoch `since`; fewer where the tail is rewound meanwhile. */
 async function* walkForward(
   source: RecordSource,
+  since: number,
   level: Ack,
   from: number,
   upTo: number,
   signal: AbortSignal | undefined,
 ) {
   let next = from;
-  for (;;) {
+  while (next <= upTo) {
     signal?.throwIfAborted();
     await source.ready();
+    refuseRewound(source, since, next);
     const { epoch } = source;
     const to = Math.min(upTo, source.visibleLsn(level));
     if (next > to) return;
@@ -223,6 +224,7 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
   signal?.throwIfAborted();
   await source.ready();
   const visible = source.visibleLsn(level);
+  const since = source.epoch;
   let next = Math.min(await firstLsn(source, options.from, options.exclusive === true ? -1 : 0, visible), visible);
   const last = Math.max(options.to ?? 1, next - (options.limit ?? Number.MAX_SAFE_INTEGER) + 1);
   // Unless the caller has named the end, a purge meanwhile only ends the reading earlier.
@@ -231,7 +233,8 @@ async function* readBackward(source: RecordSource, options: ReadOptions, signal:
     signal?.throwIfAborted();
     await source.ready();
     const { epoch } = source;
-    next = Math.min(next, source.visibleLsn(level)); // fewer are left where the tail was rewound meanwhile
+    // Fewer are left where the tail was rewound meanwhile; what has grown there since was not there when this began.
+    next = Math.min(next, source.visibleLsn(level), source.lowestRewind(since));
     if (next < lowest()) return;
     refusePurged(source, next);
     const segment = source.catalogue.findLsn(next);
@@ -317,6 +320,11 @@ async function firstLsn(
     `No record of partition ${source.partition} begins at segment ${from.segmentIndex}, offset ${from.localOffset}. Use the position of a record or of an append.`,
     { partition: source.partition, segment: from.segmentIndex, offset: from.localOffset },
   );
+}
+
+/** Who has read past where the tail was cut must know: the LSNs behind the cut bear other records now. */
+function refuseRewound(source: RecordSource, since: number, next: number): void {
+  if (next > source.lowestRewind(since) + 1) throw outOfRange(source, next);
 }
 
 function refusePurged(source: RecordSource, lsn: number): void {

@@ -601,6 +601,8 @@ describe('recovery H: an index, link, header, open frame or seal that does not h
   test('H: nothing is left but a later segment that was never opened', async () => {
     const directory = await chain();
     for (const index of [1, 2, 3]) rmSync(segmentPath(directory, index));
+    await expectRefused(directory, corrupt(directory, 1, 0)); // since nothing was ever purged
+    rmSync(path.join(directory, 'MANIFEST'));
     mutilate(segmentPath(directory, 4), (bytes) => {
       bytes.fill(0, DATA_OFFSET);
       bytes.fill(0, ...COOKIES);

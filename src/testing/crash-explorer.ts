@@ -1,0 +1,210 @@
+/**
+ * Runs a program against a log on a simulated disk, crashes it at every operation of the disk, and holds what each
+ * recovery shows against what was promised. A recovery is crashed in turn, at every operation of its own.
+ */
+import { decodeRewind } from '../segment/rewind.js';
+import { chooseCrash } from './crash.js';
+import { DIRECTORY, type LogOptions, ModelViolation, Session, type Step } from './crash-programs.js';
+import { LogModel, type Loss } from './log-model.js';
+import { changesDisk, type Operation, type Schedule } from './operations.js';
+import { Random } from './random.js';
+import { SimulatedDisk } from './simulated-disk.js';
+
+export interface CrashRun {
+  readonly seed: number;
+  readonly schedule: Schedule;
+  readonly log: LogOptions;
+  /** Steps that are not crashed, and those that are. */
+  readonly prelude: readonly Step[];
+  readonly program: readonly Step[];
+  /** States taken at each operation: of these many, the first two are the extremes. Fractions are taken by chance. */
+  readonly states: number;
+  /** The same, at each operation of a recovery; a tenth of it at those of the appends behind it. */
+  readonly secondStates: number;
+  /** Only the state with this name, to replay it. */
+  readonly only?: string;
+}
+
+/** What really happened: a campaign in which one of these stays 0 proves little. */
+export interface CrashCounts {
+  programs: number;
+  states: number;
+  processCrashes: number;
+  secondStates: number;
+  rotations: number;
+  recycled: number;
+  tornTails: number;
+  unopenedSegments: number;
+  interruptedPurges: number;
+  rewindsRedone: number;
+}
+
+export function newCounts(): CrashCounts {
+  return {
+    programs: 0,
+    states: 0,
+    processCrashes: 0,
+    secondStates: 0,
+    rotations: 0,
+    recycled: 0,
+    tornTails: 0,
+    unopenedSegments: 0,
+    interruptedPurges: 0,
+    rewindsRedone: 0,
+  };
+}
+
+export class CrashViolation extends Error {
+  readonly run: CrashRun;
+  /** Name of the state; with `only` it is the only one that is explored. */
+  readonly state: string;
+
+  constructor(run: CrashRun, state: string, cause: unknown) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    super(`${what}\n  replay: ${JSON.stringify({ ...run, only: state })}`, { cause });
+    this.name = 'CrashViolation';
+    this.run = run;
+    this.state = state;
+  }
+}
+
+interface State {
+  readonly name: string;
+  readonly disk: SimulatedDisk;
+  readonly model: LogModel;
+  readonly loss: Loss;
+}
+
+const SETTLE_MS_MAX = 20_000;
+
+/** Throws `CrashViolation` at the first broken promise. */
+export async function exploreCrashes(run: CrashRun, counts: CrashCounts): Promise<void> {
+  const random = new Random(run.seed);
+  const disk = new SimulatedDisk({ seed: run.seed, schedule: run.schedule });
+  const session = new Session(disk, new LogModel(), run.log, random.fork());
+  let states: State[] = [];
+  try {
+    // Without a prelude the making of the directory is crashed too.
+    if (run.prelude.length === 0) states = takeStates(disk, session.model, run, '', () => run.states);
+    await settled('opening', session.open());
+    for (const step of run.prelude) await settled(step, session.step(step));
+    if (run.prelude.length > 0) states = takeStates(disk, session.model, run, '', () => run.states);
+    for (const step of run.program) await settled(step, session.step(step));
+    await settled('closing', session.close());
+  } catch (error) {
+    throw new CrashViolation(run, 'none', error);
+  } finally {
+    disk.onOperation = undefined;
+  }
+  counts.programs++;
+  counts.rotations += session.counts.rotations;
+  counts.recycled += session.counts.reused;
+  for (const state of states) await checkState(run, state, counts, 1);
+}
+
+/** Has crash states taken at every operation from now on. */
+function takeStates(disk: SimulatedDisk, model: LogModel, run: CrashRun, parent: string, rate: () => number): State[] {
+  const states: State[] = [];
+  disk.onOperation = (operation, when) => {
+    if (!changesDisk(operation)) return;
+    const wanted = rate();
+    const at = `${parent}${operation.index}${when === 'before' ? '-' : '+'}`;
+    const count = Math.floor(wanted) + (chanceOf(run.seed, `${at}?`).chance(wanted % 1) ? 1 : 0);
+    for (let i = 0; i <= count; i++) {
+      // The last one is the end of the process alone.
+      if (i === count && !chanceOf(run.seed, `${at}!`).chance(wanted / 6)) break;
+      const name = `${at}${i === count ? 'kill' : i}`;
+      if (run.only !== undefined && !(run.only === name || run.only.startsWith(`${name}/`))) continue;
+      const random = chanceOf(run.seed, name);
+      const choice = count < 3 ? chooseCrash(random) : i === 0 ? 'none' : i === 1 ? 'all' : chooseCrash(random);
+      const after = model.clone();
+      if (i < count) after.losePower();
+      states.push({
+        name,
+        disk: i === count ? disk.processCrash() : disk.crashed(random, choice),
+        model: after,
+        loss: i === count ? 'process' : 'power',
+      });
+    }
+  };
+  return states;
+}
+
+/** Chance that only the seed and the name give, so that a state can be made without all the others. */
+function chanceOf(seed: number, name: string): Random {
+  let hash = seed | 0;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  return new Random(hash >>> 0);
+}
+
+async function checkState(run: CrashRun, state: State, counts: CrashCounts, depth: number): Promise<void> {
+  const { name, disk, model, loss } = state;
+  counts.states++;
+  if (loss === 'process') counts.processCrashes++;
+  if (depth === 0) counts.secondStates++;
+  const before = look(disk);
+  let recovering = true;
+  const rate = () => (recovering ? run.secondStates : run.secondStates / 10);
+  const taken = depth > 0 ? takeStates(disk, model, run, `${name}/`, rate) : [];
+  const changes: Operation[] = [];
+  const take = disk.onOperation;
+  disk.onOperation = (operation, when) => {
+    take?.(operation, when);
+    if (when === 'after' && (operation.kind === 'rename' || operation.kind === 'unlink')) changes.push(operation);
+  };
+  const random = chanceOf(run.seed, `${name} follow-up`);
+  const session = new Session(disk, model, run.log, random);
+  try {
+    const shown = await settled('opening', session.open());
+    recovering = false;
+    note(counts, session, before, changes);
+    const problem = model.violation(shown, loss);
+    if (problem !== undefined) throw new ModelViolation(`After a crash (${loss}) ${problem}`);
+    model.adopt(shown);
+    // Life goes on: append, leave the segment at times, close, and see it all again.
+    await settled('append', session.step('append'));
+    if (random.chance(0.3)) await settled('rotate', session.step('rotate'));
+    await settled('batch', session.step('batch'));
+    await settled('verify', session.partition.verify());
+    await settled('reopen', session.step('reopen'));
+    await settled('closing', session.close());
+  } catch (error) {
+    throw new CrashViolation(run, name, error);
+  } finally {
+    disk.onOperation = undefined;
+  }
+  for (const second of taken) await checkState(run, second, counts, depth - 1);
+}
+
+/** A rewind file that is whole, before the recovery. */
+function look(disk: SimulatedDisk): boolean {
+  const bytes = disk.contentOf(`${DIRECTORY}/rewind_1.wal`);
+  return bytes !== undefined && decodeRewind(bytes) !== undefined;
+}
+
+function note(counts: CrashCounts, session: Session, rewind: boolean, changes: readonly Operation[]): void {
+  const segments = session.partition.segments();
+  const first = segments[0]?.index ?? 1;
+  const last = segments[segments.length - 1]?.index ?? 0;
+  const given = changes.flatMap(({ path }) => {
+    const match = /\/part_1_(\d+)\.wal$/.exec(path);
+    return match === null ? [] : [Number(match[1])];
+  });
+  if (given.some((index) => index < first)) counts.interruptedPurges++;
+  if (!rewind && given.some((index) => index > last)) counts.unopenedSegments++;
+  if (rewind) counts.rewindsRedone++;
+  counts.tornTails += session.counts.torn;
+}
+
+/** The promise, unless it never settles: that is a violation too. */
+export async function settled<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new ModelViolation(`'${what}' does not come to an end`)), SETTLE_MS_MAX);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

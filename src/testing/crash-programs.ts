@@ -1,0 +1,199 @@
+/** Programs that are run against a log to crash it: small ones, all of them, and random longer ones. */
+import { type Log, openLog } from '../log.js';
+import type { Partition } from '../partition.js';
+import type { LogModel, Shown } from './log-model.js';
+import type { Random } from './random.js';
+import type { SimulatedDisk } from './simulated-disk.js';
+
+export const STEPS = ['append', 'written', 'batch', 'write+sync', 'rotate', 'purge', 'truncate', 'reopen'] as const;
+const MORE_STEPS = ['burst', 'fill', 'purge some', 'truncate far', 'truncate all', 'at once'] as const;
+export type Step = (typeof STEPS)[number] | (typeof MORE_STEPS)[number];
+
+export const DIRECTORY = '/data';
+
+export interface LogOptions {
+  readonly io: 'mmap' | 'write';
+  readonly segmentSize: number;
+  /** Segments kept ready. */
+  readonly ready: number;
+  readonly recycle: number;
+  readonly verify: 'tail' | 'full';
+}
+
+/** All programs of one to `length` steps. */
+export function* allPrograms(length: number): Generator<Step[]> {
+  if (length === 0) return;
+  yield* allPrograms(length - 1);
+  const count = STEPS.length ** length;
+  for (let n = 0; n < count; n++) {
+    yield Array.from({ length }, (_, i) => STEPS[Math.floor(n / STEPS.length ** i) % STEPS.length] as Step);
+  }
+}
+
+export function randomProgram(random: Random, length: number): Step[] {
+  return Array.from({ length }, () => random.pick([...STEPS, ...MORE_STEPS, 'fill', 'burst', 'append']));
+}
+
+/** A promise is broken, as against an error that the log reports. */
+export class ModelViolation extends Error {
+  override readonly name = 'ModelViolation';
+}
+
+/** A log, opened, and what it must show. */
+export class Session {
+  readonly model: LogModel;
+  readonly #disk: SimulatedDisk;
+  readonly #options: LogOptions;
+  readonly #random: Random;
+  /** Sums over all openings. */
+  readonly counts = { rotations: 0, reused: 0, torn: 0 };
+  #log: Log | undefined;
+  #partition: Partition | undefined;
+
+  constructor(disk: SimulatedDisk, model: LogModel, options: LogOptions, random: Random) {
+    this.#disk = disk;
+    this.model = model;
+    this.#options = options;
+    this.#random = random;
+  }
+
+  get partition(): Partition {
+    if (this.#partition === undefined) throw new Error('the log is not open');
+    return this.#partition;
+  }
+
+  /** Opens the log and tells what it shows. */
+  async open(): Promise<Shown> {
+    const { io, segmentSize, ready, recycle, verify } = this.#options;
+    const preallocate = { segments: ready };
+    const log = await openLog({
+      directory: DIRECTORY,
+      disk: this.#disk,
+      io,
+      segmentSize,
+      preallocate,
+      recycle,
+      verify,
+    });
+    this.#log = log;
+    log.events.on('recovered', ({ torn }) => {
+      if (torn !== undefined) this.counts.torn++;
+    });
+    this.#partition = await log.partition(1);
+    return this.show();
+  }
+
+  async show(): Promise<Shown> {
+    const { partition } = this;
+    const oldestLsn = partition.oldestLsn;
+    const records = await partition.read({ from: oldestLsn }).toArray();
+    return { oldestLsn, records };
+  }
+
+  async close(): Promise<void> {
+    const log = this.#log;
+    if (log === undefined) return;
+    this.#log = undefined;
+    this.counts.rotations += this.#partition?.stats().rotations ?? 0;
+    this.counts.reused += log.stats().reused;
+    await log.close();
+  }
+
+  async step(step: Step): Promise<void> {
+    const { partition, model } = this;
+    const random = this.#random;
+    switch (step) {
+      case 'append':
+        return this.#append(this.#size(), 'durable');
+      case 'written':
+        return this.#append(this.#size(), 'written');
+      case 'batch': {
+        const payloads = model.issue([this.#size() >> 1, this.#size() >> 2, 3], true);
+        const { lastLsn } = await partition.appendBatch(payloads);
+        model.acknowledge(lastLsn, 'durable');
+        return;
+      }
+      case 'write+sync': {
+        let lsn = 0;
+        for (const size of [this.#size() >> 1, 5]) lsn = partition.write(model.issue([size], false)[0] as Uint8Array);
+        await partition.sync();
+        model.acknowledge(lsn, 'durable');
+        return;
+      }
+      case 'burst': {
+        const appends = Array.from({ length: 2 + random.below(6) }, () =>
+          this.#append(this.#size(), random.chance(0.5) ? 'durable' : 'written'),
+        );
+        await all(appends);
+        return;
+      }
+      case 'fill': {
+        const appends = [400, 300, 350, 380].map((size) =>
+          this.#append(size, random.chance(0.7) ? 'written' : 'durable'),
+        );
+        await all(appends);
+        return;
+      }
+      case 'at once': {
+        const minLsn = model.oldest + random.below(Math.max(1, model.durable - model.oldest + 2));
+        await all([
+          this.#append(this.#size(), 'written'),
+          partition.rotate(),
+          this.#purge(minLsn),
+          this.#append(9, 'durable'),
+        ]);
+        return;
+      }
+      case 'rotate':
+        return partition.rotate();
+      case 'purge':
+        return this.#purge(model.last + 1);
+      case 'purge some':
+        return this.#purge(model.oldest + random.below(model.last - model.oldest + 2));
+      case 'truncate':
+        return this.#truncate(Math.max(partition.oldestLsn - 1, model.last - 1 - random.below(2)));
+      case 'truncate far':
+        return this.#truncate(partition.oldestLsn - 1 + random.below(model.last - partition.oldestLsn + 2));
+      case 'truncate all':
+        return this.#truncate(partition.oldestLsn - 1);
+      case 'reopen': {
+        await this.close();
+        const shown = await this.open();
+        const problem = model.violation(shown, 'power');
+        if (problem !== undefined) throw new ModelViolation(`After a clean close ${problem}`);
+        if (shown.oldestLsn + shown.records.length - 1 !== model.last)
+          throw new ModelViolation('A clean close has lost records');
+        model.adopt(shown);
+        return;
+      }
+    }
+  }
+
+  async #append(size: number, ack: 'durable' | 'written'): Promise<void> {
+    const { lsn } = await this.partition.append(this.model.issue([size], false)[0] as Uint8Array, { ack });
+    this.model.acknowledge(lsn, ack);
+  }
+
+  async #purge(minLsn: number): Promise<void> {
+    if (minLsn < 1) return;
+    this.model.askPurge(minLsn);
+    const { oldestLsn } = await this.partition.purgeBefore(minLsn);
+    this.model.acknowledgePurge(oldestLsn);
+  }
+
+  async #truncate(lsn: number): Promise<void> {
+    this.model.askTruncation(lsn);
+    await this.partition.truncateAfter(lsn);
+    this.model.acknowledgeTruncation(lsn);
+  }
+
+  #size(): number {
+    return this.#random.pick([0, 1, 7, 8, 40, 100, 200, 300, 420, 600]);
+  }
+}
+
+/** Waits for all of them to settle; then rejects if one did. */
+async function all(promises: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(promises);
+  for (const result of settled) if (result.status === 'rejected') throw result.reason;
+}
