@@ -7,6 +7,7 @@
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { Disk, DiskFile } from '../disk/disk.js';
+import { VarveError } from '../errors.js';
 import type { IndexEntry } from './frame.js';
 
 /** Rough cost of one sparse index entry in memory. */
@@ -25,8 +26,11 @@ export class SegmentHandles {
   readonly #handles: LRUCache<string, Handle>;
   readonly #opening = new Map<string, Promise<Handle>>();
   readonly #indexes: LRUCache<string, IndexEntry[]>;
-  /** Closes that are under way, so that `close` can wait for them. */
   #closed = false;
+  /** Calls of `with` that are under way. */
+  #uses = 0;
+  #onUnused: (() => void) | undefined;
+  /** Closes that are under way, so that `close` can wait for them. */
   readonly #closing = new Set<Promise<unknown>>();
 
   constructor(disk: Disk, directory: string, maxHandles: number, maxIndexBytes: number) {
@@ -45,16 +49,22 @@ export class SegmentHandles {
     });
   }
 
-  /** Runs `use` with the open file of the segment `name`. */
+  /** Runs `use` with the open file of the segment `name`. Rejects with `ERR_VARVE_CLOSED` once the log is closed. */
   async with<T>(name: string, use: (file: DiskFile) => T | Promise<T>): Promise<T> {
-    let handle = this.#handles.get(name) ?? (await this.#open(name));
-    // Evicted between its opening and this turn, before it was leased: open it once more.
-    while (handle.closed) handle = await this.#open(name);
-    handle.leases++;
+    if (this.#closed) throw new VarveError('ERR_VARVE_CLOSED', 'The log is closed.');
+    this.#uses++;
     try {
-      return await use(handle.file);
+      let handle = this.#handles.get(name) ?? (await this.#open(name));
+      // Evicted between its opening and this turn, before it was leased: open it once more.
+      while (handle.closed) handle = await this.#open(name);
+      handle.leases++;
+      try {
+        return await use(handle.file);
+      } finally {
+        if (--handle.leases === 0 && handle.evicted) this.#close(handle);
+      }
     } finally {
-      if (--handle.leases === 0 && handle.evicted) this.#close(handle);
+      if (--this.#uses === 0) this.#onUnused?.();
     }
   }
 
@@ -83,10 +93,15 @@ export class SegmentHandles {
     return this.#handles.size;
   }
 
+  /** Resolves when everything is closed; what is being read is read to its end first. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#opening.values());
-    this.#handles.clear(); // those that are in use are closed when they are given back
+    if (this.#uses > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onUnused = resolve;
+      });
+    }
+    this.#handles.clear();
     this.#indexes.clear();
     await Promise.all(this.#closing);
   }
@@ -97,11 +112,11 @@ export class SegmentHandles {
     const opening = this.#disk.open(join(this.#directory, name), 'read').then(
       (file) => {
         const handle: Handle = { file, leases: 0, evicted: false, closed: false };
-        if (this.#opening.get(name) === opening && !this.#closed) {
+        if (this.#opening.get(name) === opening) {
           this.#opening.delete(name);
           this.#handles.set(name, handle);
         } else {
-          handle.evicted = true; // forgotten meanwhile: another file may bear the name by now, or the log is closed
+          handle.evicted = true; // forgotten meanwhile: another file may bear the name by now
         }
         return handle;
       },

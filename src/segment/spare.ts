@@ -10,7 +10,7 @@
  */
 import { join } from 'node:path';
 import type { AllocateMode, Disk, DiskFile } from '../disk/disk.js';
-import { encodeHeaderPage, SALT_SIZE } from './header.js';
+import { encodeHeaderPage, HEADER_PAGE_SIZE, SALT_SIZE } from './header.js';
 import { readyName, segmentName } from './names.js';
 
 export interface SpareFile {
@@ -43,6 +43,8 @@ export async function prepareSpare(
   const file = await disk.open(path, recycled === undefined ? 'create' : 'write');
   try {
     await file.allocate(recycled === undefined ? fresh : again, segmentSize);
+    // Whatever the mode reserves, the header's page is there: dressing the file must not meet a full disk.
+    file.writeSync(new Uint8Array(HEADER_PAGE_SIZE), 0);
     if (recycled !== undefined || fresh === 'zero') await file.dropCache?.(0);
     await file.sync();
   } catch (error) {

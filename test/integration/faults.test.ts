@@ -670,7 +670,7 @@ describe('a disk that is really full', () => {
   )("no signal, no loss, and on again when space is freed: io '%s', mode '%s'", (io, mode) => {
     const place = path.join(temporaryDirectory(), 'mount');
     mkdirSync(place);
-    const args = [...mounted('320k'), place, process.execPath, child, place, io as string, mode as string];
+    const args = [...mounted('420k'), place, process.execPath, child, place, io as string, mode as string];
     const { status, signal, stdout, stderr } = spawnSync('unshare', args, {
       encoding: 'utf8',
       timeout: 30_000,

@@ -17,7 +17,7 @@ const payload = (i) => new Uint8Array(700).fill(i & 0xff);
 
 // Space that is given back later, as a log rotated away or a file of somebody else's would.
 const ballast = path.join(directory, 'ballast');
-writeFileSync(ballast, new Uint8Array(100 * 1024));
+writeFileSync(ballast, new Uint8Array(140 * 1024));
 const options = { directory: path.join(directory, 'log'), io, segmentSize: 16 * 1024 };
 const log = await openLog({ ...options, preallocate: { mode } });
 seen.io = log.io;

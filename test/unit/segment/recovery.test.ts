@@ -603,6 +603,7 @@ describe('recovery H: an index, link, header, open frame or seal that does not h
     for (const index of [1, 2, 3]) rmSync(segmentPath(directory, index));
     await expectRefused(directory, corrupt(directory, 1, 0)); // since nothing was ever purged
     rmSync(path.join(directory, 'MANIFEST'));
+    await reopen(directory, async () => undefined).catch(() => undefined); // makes another one, which knows nothing
     mutilate(segmentPath(directory, 4), (bytes) => {
       bytes.fill(0, DATA_OFFSET);
       bytes.fill(0, ...COOKIES);
