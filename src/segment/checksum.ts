@@ -27,7 +27,7 @@ for (let i = 256; i < TABLES.length; i++) {
 type NativeCrc32c = (bytes: Uint8Array, crc?: number) => number;
 
 function loadNative(): NativeCrc32c | undefined {
-  if (process.env['VARVE_NATIVE'] === '0') return undefined;
+  if (process.env.VARVE_NATIVE === '0') return undefined;
   try {
     return (createRequire(import.meta.url)('@node-rs/crc32') as { crc32c: NativeCrc32c }).crc32c;
   } catch {

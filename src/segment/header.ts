@@ -31,7 +31,8 @@ import { crc32c } from './checksum.js';
 import { readU64, writeU64 } from './integers.js';
 
 export const HEADER_PAGE_SIZE = 4096;
-export const DATA_OFFSET = HEADER_PAGE_SIZE;
+/** Where the first frame begins: behind the header page. */
+export const DATA_OFFSET = 4096;
 export const FORMAT_VERSION = 1;
 
 const HEADER_SIZE = 128;

@@ -10,7 +10,7 @@ import { writeSync } from 'node:fs';
 import { openLog } from '../../dist/index.js';
 import { killPayload } from './kill-payload.js';
 
-const [directory, firstId, options] = process.argv.slice(2);
+const [directory = '', firstId, options = '{}'] = process.argv.slice(2);
 let id = Number(firstId);
 /** @param {string} line */
 const tell = (line) => writeSync(1, `${line}\n`);

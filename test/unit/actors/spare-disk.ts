@@ -92,7 +92,7 @@ class SpareDiskFile implements DiskFile {
   size = unused;
   read = unused;
   readSync = unused;
-  writeSync = unused;
+  writeSync = (): void => {};
   truncate = unused;
   map = unused;
 }

@@ -141,6 +141,6 @@ export function lsnsOf(directory: string, options: Partial<OpenLogOptions> = {})
 }
 
 /** LSNs of the log on a MemoryDisk. */
-export function lsnsOn(disk: Disk, options: Partial<OpenLogOptions> = {}): Promise<number[]> {
+function lsnsOn(disk: Disk, options: Partial<OpenLogOptions> = {}): Promise<number[]> {
   return reopen(NOWHERE, (partition) => readAll(partition), { disk, ...options });
 }

@@ -30,6 +30,7 @@ import { changes, MemoryDisk, watched } from './memory-disk.js';
 const CONTENT: ManifestContent = {
   format: 1,
   storeId: '00112233445566778899aabbccddeeff',
+  complete: true,
   createdAt: 1_700_000_000_000,
   options: { checksum: 'crc32c', limit: 7, strict: true },
   partitions: {
