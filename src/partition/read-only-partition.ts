@@ -9,7 +9,7 @@ import type { Ack } from '../options.js';
 import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
 import type { SegmentHandles } from '../segment/handles.js';
 import { decodeCookie, HEADER_PAGE_SIZE, viewOf } from '../segment/header.js';
-import { knownMark, readManifest } from '../segment/manifest.js';
+import { knownMark, readManifest, storeIdToHex } from '../segment/manifest.js';
 import { parseSegmentName } from '../segment/names.js';
 import { SegmentReader } from '../segment/reader.js';
 import { type Recovered, recoverPartition } from '../segment/recovery.js';
@@ -246,7 +246,9 @@ async function look(config: ReadOnlyConfig, partition: number): Promise<Recovere
     try {
       const manifest = await readManifest(disk, directory);
       const indexes = segmentIndexes(await disk.list(directory), partition);
-      const mark = typeof manifest === 'string' ? undefined : knownMark(manifest, partition, indexes.length > 0);
+      // Another store's manifest knows nothing of this one; the log was opened by what the headers say.
+      const ours = typeof manifest !== 'string' && manifest.storeId === storeIdToHex(storeId);
+      const mark = ours ? knownMark(manifest, partition, indexes.length > 0) : undefined;
       const request = { disk, directory, partition, indexes, storeId, mark, minDurableLsn, verify, readOnly: true };
       const recovered = await recoverPartition(request);
       await recovered.tail?.file.close();

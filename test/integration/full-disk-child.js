@@ -9,10 +9,9 @@ import { openLog } from '../../dist/index.js';
 // Waiting for space does not keep a process alive by itself.
 const alive = setInterval(() => {}, 1000);
 
-const [directory, io, mode] =
-  /** @type {[string, 'mmap' | 'write', import('../../dist/index.js').AllocateMode]} */ (
-    /** @type {unknown} */ (process.argv.slice(2))
-  );
+const [directory, io, mode] = /** @type {[string, 'mmap' | 'write', import('../../dist/index.js').AllocateMode]} */ (
+  /** @type {unknown} */ (process.argv.slice(2))
+);
 const seen = { pressures: 0, restored: 0 };
 
 /** @param {number} i */

@@ -1,7 +1,6 @@
 /** Small logs to mutilate: how they are made, copied, read and compared. Partition 1 throughout. */
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Disk } from '../../../src/disk/disk.js';
 import { type Log, type OpenLogOptions, openLog, type Partition } from '../../../src/index.js';
 import {
   FRAME_HEADER_SIZE,
@@ -138,9 +137,4 @@ export async function reopen<T>(
 /** The LSNs of a log that must open. */
 export function lsnsOf(directory: string, options: Partial<OpenLogOptions> = {}): Promise<number[]> {
   return reopen(directory, (partition) => readAll(partition), options);
-}
-
-/** LSNs of the log on a MemoryDisk. */
-function lsnsOn(disk: Disk, options: Partial<OpenLogOptions> = {}): Promise<number[]> {
-  return reopen(NOWHERE, (partition) => readAll(partition), { disk, ...options });
 }
