@@ -223,10 +223,16 @@ export interface AppendOptions {
 
 const APPEND_CHECKS = { ack: oneOf('durable', 'written') };
 
+/** True if there is no key but `ack`; without making an array of the keys. */
+function hasNoOther(options: AppendOptions): boolean {
+  for (const key in options) if (key !== 'ack') return false;
+  return true;
+}
+
 export function resolveAck(options: AppendOptions | undefined): Ack {
   if (options === undefined) return 'durable';
   // The one shape that is worth a short cut: it is met on every written append.
-  if (options.ack === 'written' && Object.keys(options).length === 1) return 'written';
+  if (options.ack === 'written' && hasNoOther(options)) return 'written';
   checkAll(options, APPEND_CHECKS, 'options');
   return options.ack ?? 'durable';
 }
