@@ -94,9 +94,12 @@ export class Allocator {
         for (const taker of this.#takers.splice(0)) taker.reject(cause);
       },
     };
-    // Waiting for space must not keep a process alive that has nothing else to do.
+    // Lacking space ahead of need must not keep a process alive that has nothing else to do; a waiting append must.
     const clock = {
-      setTimeout: (fn: (...args: unknown[]) => void, ms: number) => setTimeout(fn, ms).unref(),
+      setTimeout: (fn: (...args: unknown[]) => void, ms: number) => {
+        const timer = setTimeout(fn, ms);
+        return this.#takers.some(({ need }) => need.urgent()) ? timer : timer.unref();
+      },
       clearTimeout: (id: NodeJS.Timeout) => clearTimeout(id),
     };
     this.#actor = createActor(allocatorMachine, { input: { effects }, clock });

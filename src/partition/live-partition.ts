@@ -10,7 +10,7 @@ import {
   type Phase,
   startPartitionActor,
 } from '../actors/partition-machine.js';
-import { asVarveError, VarveError } from '../errors.js';
+import { asVarveError, systemCode, VarveError } from '../errors.js';
 import type { LogEmitter } from '../events.js';
 import type { Ack } from '../options.js';
 import { Catalogue, type SegmentEntry } from '../segment/catalogue.js';
@@ -186,11 +186,24 @@ export class LivePartition implements PartitionBackend {
   }
 
   async verify(options: ProgressOptions): Promise<VerifyResult> {
-    await this.ready();
-    this.intake.endTurn();
-    const segments = this.catalogue.all();
-    // A segment that is not published yet has no open frame to verify, and nothing in it counts.
-    return verifySegments(this.#config.handles, this.#rotation.changing ? segments.slice(0, -1) : segments, options);
+    const { handles, directory } = this.#config;
+    for (;;) {
+      await this.ready();
+      this.intake.endTurn();
+      const { epoch } = this;
+      const segments = this.catalogue.all();
+      // A segment that is not published yet has no open frame to verify, and nothing in it counts.
+      const published = this.#rotation.changing ? segments.slice(0, -1) : segments;
+      try {
+        const result = await verifySegments(handles, published, options);
+        if (epoch === this.epoch) return result;
+      } catch (error) {
+        const ours = error instanceof VarveError || systemCode(error) !== undefined;
+        if (!ours || options.signal?.aborted) throw error;
+        // A rewind changes bytes by intent, and takes files away: what was met then need not be damage.
+        if (epoch === this.epoch) throw asVarveError(error, `Verifying partition ${this.partition}`, directory);
+      }
+    }
   }
 
   // Writing

@@ -9,6 +9,7 @@
 import { isNoSpace } from '../errors.js';
 import type { Catalogue } from '../segment/catalogue.js';
 import type { PreviousSegment } from '../segment/frame.js';
+import { DATA_OFFSET } from '../segment/header.js';
 import type { SegmentWriter } from '../segment/writer.js';
 import type { Intake } from './intake.js';
 import type { PartitionConfig } from './live-partition.js';
@@ -89,7 +90,7 @@ export class Rotation {
   prepareAhead(): void {
     const { writer } = this.#host.tail;
     if (writer === undefined || this.supply.next !== undefined || this.changing) return;
-    if (writer.end <= writer.segmentSize * PREPARE_AT) return;
+    if (writer.end - DATA_OFFSET <= (writer.segmentSize - DATA_OFFSET) * PREPARE_AT) return;
     // Ahead of need: whatever goes wrong is met again, and told, when the segment is needed.
     this.supply.prepare(this.#nextIndex()).catch(() => {});
   }
@@ -252,7 +253,7 @@ export class Rotation {
   /** Blocked, until the next try. */
   #wait(): void {
     this.#host.send({ type: 'NO_SPACE' });
-    this.#retry = setTimeout(() => this.#host.send({ type: 'SPACE' }), this.#retryMs).unref();
+    this.#retry = setTimeout(() => this.#host.send({ type: 'SPACE' }), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
   }
 }

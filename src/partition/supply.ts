@@ -2,13 +2,19 @@
  * The supply of one partition with new segments: takes a prepared file ahead of need, dresses it for the partition,
  * opens an image over it, and gives it its name when the partition goes on in it.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Allocator, SpareNeed } from '../actors/allocator.js';
 import type { Disk, DiskFile } from '../disk/disk.js';
+import { isNoSpace } from '../errors.js';
 import type { LogEmitter } from '../events.js';
 import { OPEN_FRAME_SIZE } from '../segment/frame.js';
 import { checksumSeed, DATA_OFFSET } from '../segment/header.js';
 import { MappedImage, type SegmentImage, WrittenImage } from '../segment/image.js';
 import { dressSpare, nameSegment, type SpareFile } from '../segment/spare.js';
+
+/** First and last delay before a header that found no space is written again. */
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 5_000;
 
 /** What all partitions of a log share. */
 export interface SupplyConfig {
@@ -110,7 +116,7 @@ export class SegmentSupply {
     const { disk, allocator, segmentSize, io } = this.#config;
     const spare = await allocator.take(this.#need, signal);
     try {
-      const salt = await dressSpare(disk, spare, this.#adoption(index));
+      const salt = await this.#dress(spare, index, signal);
       const image =
         io === 'mmap'
           ? new MappedImage(spare.file, segmentSize)
@@ -119,6 +125,23 @@ export class SegmentSupply {
     } catch (error) {
       await spare.file.close();
       throw error;
+    }
+  }
+
+  /** The header's page is reserved, but a file system that writes elsewhere may still find no space for it. */
+  async #dress(spare: SpareFile, index: number, signal: AbortSignal): Promise<Uint8Array> {
+    const { disk, allocator } = this.#config;
+    for (let delay = FIRST_RETRY_MS; ; delay = Math.min(delay * 2, LAST_RETRY_MS)) {
+      try {
+        const salt = await dressSpare(disk, spare, this.#adoption(index));
+        allocator.reportRestored();
+        return salt;
+      } catch (error) {
+        if (!isNoSpace(error)) throw error;
+        allocator.reportLacking(error);
+        if (this.#need.urgent()) this.#need.noSpace();
+        await setTimeout(delay, undefined, { signal });
+      }
     }
   }
 

@@ -439,6 +439,24 @@ describe('truncating', () => {
     await partition.verify();
   });
 
+  test('a verification that it overtakes sees what is left, and no damage', async () => {
+    const { partition, disk } = await open({ recycle: 0 });
+    await layOut(partition, ['a', 'b'], ['c'], ['d']);
+    await turns();
+    const opening = disk.hold('open', /^part_1_0000000002/);
+    const verifying = partition.verify();
+    await opening.reached;
+    const removing = disk.hold('unlink', /^rewind/); // the segments behind the cut are gone by then
+    const truncating = partition.truncateAfter(1);
+    await settles(removing.reached, 50);
+    opening.release();
+    await turns(50);
+    removing.release();
+    await within(truncating, 'truncation');
+    await within(verifying, 'verification');
+    expect(await partition.verify()).toMatchObject({ segments: 1, records: 1 });
+  });
+
   test('a reader that is inside the tail sees the old records or the new ones, and no damage', async () => {
     const { partition } = await open();
     await layOut(partition, ['a', 'b', 'c', 'd']);
