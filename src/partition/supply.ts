@@ -113,7 +113,7 @@ export class SegmentSupply {
   }
 
   async #prepare(index: number, signal: AbortSignal): Promise<void> {
-    const { disk, allocator, segmentSize, io } = this.#config;
+    const { allocator, segmentSize, io } = this.#config;
     const spare = await allocator.take(this.#need, signal);
     try {
       const salt = await this.#dress(spare, index, signal);
