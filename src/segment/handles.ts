@@ -88,11 +88,6 @@ export class SegmentHandles {
     this.#indexes.delete(name);
   }
 
-  /** Number of files that are open now. */
-  get openFiles(): number {
-    return this.#handles.size;
-  }
-
   /** Resolves when everything is closed; what is being read is read to its end first. */
   async close(): Promise<void> {
     this.#closed = true;

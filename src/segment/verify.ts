@@ -8,12 +8,7 @@ import { checksumSeed, DATA_OFFSET, decodeHeaderPage, viewOf } from './header.js
 import { scanFrames } from './scanner.js';
 
 /** Frames verified. Rejects with `ERR_VARVE_CORRUPT` at the first that is damaged. `end` and `lastLsn` bound the segment. */
-export async function verifySegment(
-  file: DiskFile,
-  segment: SegmentEntry,
-  end: number,
-  lastLsn: number,
-): Promise<number> {
+async function verifySegment(file: DiskFile, segment: SegmentEntry, end: number, lastLsn: number): Promise<number> {
   const damaged = (what: string, offset: number, firstLsn: number) =>
     corruption(what, {
       partition: segment.partition,
