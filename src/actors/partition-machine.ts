@@ -37,6 +37,8 @@ export interface PartitionEffects {
   fail(cause: unknown): void;
   /** Records were taken that still wait for a segment. */
   waiting(): boolean;
+  /** A sync is wanted that the one which has just ended does not cover. */
+  syncWanted(): boolean;
 }
 
 /** What others ask for. */
@@ -63,8 +65,6 @@ export type PartitionEvent = PartitionCommand | PartitionOutcome;
 
 export interface PartitionContext {
   effects: PartitionEffects;
-  /** A sync was asked for while one was under way: it does not cover what was written since. */
-  syncAgain: boolean;
   /** A purge was asked for while one was under way. */
   purgeAgain: boolean;
   /** A close was asked for that waits for a rotation or a rewind to end. */
@@ -87,16 +87,14 @@ export const partitionMachine = setup({
     startPurge: ({ context }) => context.effects.purge(),
     startClose: ({ context }) => context.effects.close(),
     failAll: ({ context }, params: { cause: unknown }) => context.effects.fail(params.cause),
-    wantSync: assign({ syncAgain: true }),
-    syncIsNew: assign({ syncAgain: false }),
     wantPurge: assign({ purgeAgain: true }),
     purgeIsNew: assign({ purgeAgain: false }),
     wantClose: assign({ closeWanted: true }),
-    end: assign({ over: true, syncAgain: false, purgeAgain: false }),
+    end: assign({ over: true, purgeAgain: false }),
   },
   guards: {
     goesOn: ({ context }) => !context.over,
-    syncAgain: ({ context }) => context.syncAgain,
+    syncWanted: ({ context }) => !context.over && context.effects.syncWanted(),
     purgeAgain: ({ context }) => context.purgeAgain,
     closeWanted: ({ context }) => context.closeWanted,
     waiting: ({ context }) => context.effects.waiting(),
@@ -106,7 +104,6 @@ export const partitionMachine = setup({
   type: 'parallel',
   context: ({ input }) => ({
     effects: input.effects,
-    syncAgain: false,
     purgeAgain: false,
     closeWanted: false,
     over: false,
@@ -186,10 +183,9 @@ export const partitionMachine = setup({
           on: { SYNC: { guard: 'goesOn', target: 'syncing' } },
         },
         syncing: {
-          entry: ['syncIsNew', 'startSync'],
+          entry: 'startSync',
           on: {
-            SYNC: { guard: 'goesOn', actions: 'wantSync' },
-            SYNCED: [{ guard: 'syncAgain', target: 'syncing', reenter: true }, { target: 'idle' }],
+            SYNCED: [{ guard: 'syncWanted', target: 'syncing', reenter: true }, { target: 'idle' }],
             FAIL: 'idle',
           },
         },

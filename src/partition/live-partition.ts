@@ -57,6 +57,8 @@ export class LivePartition implements PartitionBackend {
   readonly #rotation: Rotation;
   #failure: VarveError | undefined;
   #syncAsked = false;
+  /** What the machine has been told of the sync: it may have ended before the machine hears of it. */
+  #sync: 'none' | 'running' | 'ended' = 'none';
   /** The fdatasync that is under way, or the last one; it never rejects. */
   #syncing: Promise<void> = RESOLVED;
   #syncs = 0;
@@ -103,6 +105,7 @@ export class LivePartition implements PartitionBackend {
       close: () => this.#startClose(),
       fail: (cause) => this.#fail(cause),
       waiting: () => !this.failed && this.#rotation.wanted,
+      syncWanted: () => this.#syncAsked,
     });
   }
 
@@ -272,11 +275,13 @@ export class LivePartition implements PartitionBackend {
   askSync(): void {
     if (this.#syncAsked) return;
     this.#syncAsked = true;
-    this.send({ type: 'SYNC' });
+    if (this.#sync === 'none') this.send({ type: 'SYNC' });
+    else if (this.#sync === 'ended') this.#tellSynced();
   }
 
   #startSync(): void {
     this.#syncAsked = false;
+    this.#sync = 'running';
     let run: SyncRun | undefined;
     try {
       const now = !this.failed && !this.#rotation.stuck && this.intake.phase !== 'rewinding';
@@ -286,7 +291,7 @@ export class LivePartition implements PartitionBackend {
     }
     // What is in a segment that is not published does not count; it is synced when it does.
     if (run === undefined || (!run.final && !run.writer.published)) {
-      this.send({ type: 'SYNCED' });
+      this.#tellSynced();
       return;
     }
     const begun = run;
@@ -313,8 +318,26 @@ export class LivePartition implements PartitionBackend {
     } catch (cause) {
       this.#rotation.handOverFailed(cause);
     }
-    this.send({ type: 'SYNCED' });
+    this.#sync = 'ended';
+    if (this.#syncAsked) this.#tellSynced();
+    else process.nextTick(this.#whenGoneOn);
     this.intake.drain();
+  }
+
+  /**
+   * Whoever was waiting goes on before the machine hears that the sync has ended: the next append of a lone writer then
+   * asks in time, and the machine goes from one sync into the next with one event. That append's turn ends in a tick
+   * which is queued only after this one, hence the second.
+   */
+  readonly #whenGoneOn = (): void => {
+    process.nextTick(() => {
+      if (this.#sync === 'ended') this.#tellSynced();
+    });
+  };
+
+  #tellSynced(): void {
+    this.#sync = 'none';
+    this.send({ type: 'SYNCED' });
   }
 
   // Purging

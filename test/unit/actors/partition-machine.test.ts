@@ -34,7 +34,7 @@ const eventOf = (type: EventType): PartitionEvent => (type === 'FAIL' ? { type, 
 
 /** The machine as a pure function. What it orders is told in words: `sync`, `phase rotating`, `fail broken`. */
 class Walk {
-  readonly #host = { waiting: false };
+  readonly #host = { waiting: false, syncWanted: false };
   snapshot: Snapshot;
   orders: string[] = [];
 
@@ -51,6 +51,7 @@ class Walk {
       close: unused,
       fail: unused,
       waiting: () => this.#host.waiting,
+      syncWanted: () => this.#host.syncWanted,
     };
     [this.snapshot] = initialTransition(partitionMachine, { effects });
     for (const type of path) this.send(type);
@@ -59,6 +60,11 @@ class Walk {
   /** Records wait for a segment: what the guard `waiting` asks. */
   set waiting(value: boolean) {
     this.#host.waiting = value;
+  }
+
+  /** A sync is wanted behind the one under way: what the guard `syncWanted` asks. */
+  set syncWanted(value: boolean) {
+    this.#host.syncWanted = value;
   }
 
   /** Goes back to where the walk was. */
@@ -180,9 +186,11 @@ describe.each([
 
   test('what is asked for meanwhile, however often, is one more', () => {
     const walk = new Walk(['OPENED', ask, ask, ask, ask]);
+    walk.syncWanted = true;
     expect(walk.orders).toEqual([]);
     expect(walk.send(done)).toEqual([order]);
     expect(walk.snapshot.value[region]).toBe(busy);
+    walk.syncWanted = false;
     expect(walk.send(done)).toEqual([]);
     expect(walk.snapshot.value[region]).toBe('idle');
   });
@@ -211,15 +219,24 @@ describe.each([
 
 describe('orders that could be illegal', () => {
   test('a close during a sync begins at once, and the sync still comes to its end', () => {
-    const walk = new Walk(['OPENED', 'SYNC', 'SYNC']);
+    const walk = new Walk(['OPENED', 'SYNC']);
+    walk.syncWanted = true;
     expect(walk.send('CLOSE')).toEqual(['phase closing', 'close']);
     expect(walk.snapshot.value.durability).toBe('syncing');
     expect(walk.send('SYNCED')).toEqual(['sync']);
+    walk.syncWanted = false;
+    expect(walk.send('SYNCED')).toEqual([]);
+  });
+
+  test('no sync behind the one that was under way at the end, though one is wanted', () => {
+    const walk = new Walk(['OPENED', 'SYNC', 'CLOSE', 'CLOSED']);
+    walk.syncWanted = true;
     expect(walk.send('SYNCED')).toEqual([]);
   });
 
   test('a failure in every region at once', () => {
-    const walk = new Walk(['OPENED', 'SYNC', 'SYNC', 'PURGE', 'FULL']);
+    const walk = new Walk(['OPENED', 'SYNC', 'PURGE', 'FULL']);
+    walk.syncWanted = true;
     expect(walk.send('FAIL')).toEqual(['phase failed', 'failall broken']);
     expect(walk.snapshot.value).toEqual({ log: 'failed', durability: 'idle', retention: 'purging' });
     expect(walk.send('SYNCED')).toEqual([]);
@@ -253,13 +270,14 @@ describe('all of the machine', () => {
     const left = [walk.snapshot];
     for (let snapshot = left.pop(); snapshot !== undefined; snapshot = left.pop()) {
       const { value, context } = snapshot;
-      const key = JSON.stringify([value, context.syncAgain, context.purgeAgain, context.closeWanted]);
+      const key = JSON.stringify([value, context.purgeAgain, context.closeWanted]);
       if (seen.has(key)) continue;
       seen.add(key);
       for (const [region, state] of Object.entries(value)) states.add(`${region}.${state}`);
       for (const type of EVENTS) {
-        for (const waiting of [false, true]) {
-          walk.waiting = waiting;
+        for (const wanted of [false, true]) {
+          walk.waiting = wanted;
+          walk.syncWanted = wanted;
           for (const transition of partitionMachine.getTransitionData(snapshot, eventOf(type))) {
             taken.add(transition);
             // What is taken at once behind it, without an event.
@@ -291,6 +309,7 @@ describe('all of the machine', () => {
           if (type === 'PURGED') purging = false;
           const before = walk.log;
           walk.waiting = waiting;
+          walk.syncWanted = waiting;
           for (const order of walk.send(type)) {
             if (order.startsWith('phase ')) phase = order.slice('phase '.length);
             if (order === 'close') closes++;
@@ -326,6 +345,7 @@ describe('all of the machine', () => {
         let over = false;
         for (const [type, waiting] of events) {
           walk.waiting = waiting;
+          walk.syncWanted = waiting;
           const orders = walk.send(type);
           if (over) expect(orders.filter((order) => !/^(phase|close|failall)/.test(order))).toEqual([]);
           over ||= type === 'FAIL' || walk.log === 'closed';
@@ -347,6 +367,7 @@ test('the actor tells its effects to work, with the cause of a failure', () => {
     close: () => told.push('close'),
     fail: (cause) => told.push({ cause }),
     waiting: () => false,
+    syncWanted: () => false,
   });
   const tells = (event: PartitionEvent): unknown[] => {
     actor.send(event);
