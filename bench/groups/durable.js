@@ -5,7 +5,8 @@ import { RawFile } from '../workspace.js';
 
 const SIZE = 128;
 const PEER = `fs.writeSync + fs.fdatasyncSync, ${SIZE} B`;
-const WARM_UP_ROUNDS = 3;
+/** Until the code is compiled, which takes it some thousand turns of the event loop. */
+const WARM_UP_ROUNDS = 20;
 
 /** Milliseconds of each operation, round by round. */
 class Latencies {

@@ -10,7 +10,7 @@ const SIZE = 65;
 /** Readings "again" after each first one; their median is the round's value. */
 const AGAIN = 10;
 /** A round is over in a millisecond: the reading code needs more of them than others until it is compiled. */
-const WARM_UP_ROUNDS = 40;
+const WARM_UP_ROUNDS = 200;
 
 /** @typedef {(partition: import('varve').Partition) => Promise<number>} Reading */
 

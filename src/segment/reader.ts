@@ -169,7 +169,8 @@ export class SegmentReader {
         }
         if (count > 0) {
           const frame: LogRecord[] = [];
-          addRecords(segment, view, at - length, length, start + at - length, from, to, frame);
+          const firstLsn = cursor.lsn - count;
+          addRecords(segment, view, at - length, length, start + at - length, firstLsn, count, from, to, frame);
           for (let i = frame.length - 1; i >= 0; i--) records.push(frame[i] as LogRecord);
         }
         cursor.offset -= length;
@@ -230,7 +231,7 @@ export class SegmentReader {
         throw damaged(segment, start + at, lsn, 'A frame does not carry the LSN expected there');
       }
       const count = frameCount(view, at);
-      if (count > 0 && lsn + count > from) addRecords(segment, view, at, length, start + at, from, to, out);
+      if (lsn + count > from) addRecords(segment, view, at, length, start + at, lsn, count, from, to, out);
       lsn += count;
       at += length;
     }
@@ -282,13 +283,18 @@ export class SegmentReader {
   }
 }
 
-/** Adds the records of the frame at `at` that have an LSN in [from, to]. `offset` is the frame's in the file. */
+/**
+ * Adds the records of the frame at `at` that have an LSN in [from, to]. `offset` is the frame's in the file; it holds
+ * `count` records from `firstLsn` on.
+ */
 function addRecords(
   segment: SegmentEntry,
   view: DataView,
   at: number,
   length: number,
   offset: number,
+  firstLsn: number,
+  count: number,
   from: number,
   to: number,
   out: LogRecord[],
@@ -297,10 +303,9 @@ function addRecords(
   const bytesAt = view.byteOffset + RECORD_HEADER_SIZE;
   const segmentIndex = segment.index;
   const end = at + length - FRAME_TRAILER_SIZE;
-  let lsn = frameFirstLsn(view, at);
   let i = at + FRAME_HEADER_SIZE;
   let localOffset = offset;
-  for (let left = frameCount(view, at); left > 0; left--) {
+  for (let lsn = firstLsn; lsn < firstLsn + count; lsn++) {
     const size = i + RECORD_HEADER_SIZE <= end ? view.getUint32(i, true) : end;
     const next = i + RECORD_HEADER_SIZE + size;
     if (next > end) throw damaged(segment, offset, lsn, 'A record reaches past its frame');
@@ -308,7 +313,6 @@ function addRecords(
       const payload = new Uint8Array(buffer, bytesAt + i, size);
       out.push({ lsn, payload, position: { segmentIndex, localOffset } });
     }
-    lsn++;
     i = next;
     localOffset = offset + i - at;
   }
