@@ -38,6 +38,11 @@ export type VarveErrorCode =
   | 'ERR_VARVE_RECOVERY_REQUIRED'
   /** The log was opened with `readOnly: true`. Fields: `partition`, `path`. */
   | 'ERR_VARVE_READ_ONLY'
+  /**
+   * An event cannot be stored or read back: data that the codec does not keep, bytes that it cannot read, an upcaster
+   * that failed. Fields: `valuePath`, `eventType`, `schemaVersion`, `cause`, those that apply.
+   */
+  | 'ERR_VARVE_INVALID_EVENT'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
   | 'ERR_VARVE_IO';
 
@@ -68,6 +73,12 @@ export interface VarveErrorFields {
   size?: number;
   /** Limit in bytes that was passed. */
   limit?: number;
+  /** Place within an event's value, such as `data.items[3].price`. */
+  valuePath?: string;
+  /** Type of the event concerned. */
+  eventType?: string;
+  /** Schema version of the event concerned. */
+  schemaVersion?: number;
 }
 
 export class VarveError extends Error implements VarveErrorFields {
@@ -85,6 +96,9 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly newest?: number;
   declare readonly size?: number;
   declare readonly limit?: number;
+  declare readonly valuePath?: string;
+  declare readonly eventType?: string;
+  declare readonly schemaVersion?: number;
 
   constructor(code: VarveErrorCode, message: string, fields: VarveErrorFields = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
