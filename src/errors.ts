@@ -38,9 +38,15 @@ export type VarveErrorCode =
   | 'ERR_VARVE_RECOVERY_REQUIRED'
   /** The log was opened with `readOnly: true`. Fields: `partition`, `path`. */
   | 'ERR_VARVE_READ_ONLY'
+  /** The stream is not at the expected revision. Fields: `stream`, `expected`, `actual`. */
+  | 'ERR_VARVE_WRONG_REVISION'
+  /** The stream does not exist, or was deleted. Fields: `stream`. */
+  | 'ERR_VARVE_STREAM_NOT_FOUND'
+  /** The stream was tombstoned: it can never be used again. Fields: `stream`. */
+  | 'ERR_VARVE_STREAM_TOMBSTONED'
   /**
-   * An event cannot be stored or read back: data that the codec does not keep, bytes that it cannot read, an upcaster
-   * that failed. Fields: `valuePath`, `eventType`, `schemaVersion`, `cause`, those that apply.
+   * An event cannot be stored or read back: a bad type or id, data that the codec does not keep, bytes that it cannot
+   * read, an upcaster that failed. Fields: `stream`, `option`, `valuePath`, `eventType`, `schemaVersion`, those that apply.
    */
   | 'ERR_VARVE_INVALID_EVENT'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
@@ -79,6 +85,12 @@ export interface VarveErrorFields {
   eventType?: string;
   /** Schema version of the event concerned. */
   schemaVersion?: number;
+  /** Stream id. */
+  stream?: string;
+  /** Revision that the writer expected of the stream. */
+  expected?: 'any' | 'noStream' | 'streamExists' | bigint;
+  /** Revision that the stream has. */
+  actual?: 'noStream' | bigint;
 }
 
 export class VarveError extends Error implements VarveErrorFields {
@@ -99,6 +111,9 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly valuePath?: string;
   declare readonly eventType?: string;
   declare readonly schemaVersion?: number;
+  declare readonly stream?: string;
+  declare readonly expected?: 'any' | 'noStream' | 'streamExists' | bigint;
+  declare readonly actual?: 'noStream' | bigint;
 
   constructor(code: VarveErrorCode, message: string, fields: VarveErrorFields = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

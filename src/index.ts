@@ -2,11 +2,40 @@
 
 export type { SpaceState } from './actors/allocator.js';
 export type { PartitionActor, PartitionState } from './actors/partition-machine.js';
+export type { EventCodec } from './adapter/event-store/codec.js';
+export type { CodecName } from './adapter/event-store/codec-registry.js';
+export type { EventFilter } from './adapter/event-store/event-filter.js';
+export type { EventInput } from './adapter/event-store/event-input.js';
+export {
+  type AllFrom,
+  type AppendToStreamOptions,
+  type AppendToStreamResult,
+  type EventStore,
+  type EventStoreOptions,
+  openEventStore,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamAppend,
+  type StreamAppendResult,
+  type SubscribeOptions,
+  type SubscribeToStreamOptions,
+} from './adapter/event-store/event-store.js';
+export type { ExpectedRevision } from './adapter/event-store/expected-revision.js';
+export {
+  type Checkpoint,
+  formatCheckpoint,
+  formatPosition,
+  parseCheckpoint,
+  parsePosition,
+} from './adapter/event-store/position.js';
+export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
+export type { StreamMetadata } from './adapter/event-store/stream-state.js';
+export type { Upcast, Upcaster, VersionedEvent } from './adapter/event-store/upcasters.js';
 export type { AllocateMode, Disk, DiskFeatures, DiskFile, DiskLock, DiskMapping, OpenMode } from './disk/disk.js';
 export { realDisk } from './disk/real-disk.js';
 export { VarveError, type VarveErrorCode, type VarveErrorFields } from './errors.js';
 export type { LogEmitter, LogEvents } from './events.js';
-export { type Log, openLog } from './log.js';
+export { type Log, type LogStorage, openLog } from './log.js';
 export type {
   Ack,
   AppendOptions,
@@ -28,4 +57,5 @@ export type { RecoveryReport } from './segment/recovery.js';
 export type { Salvaged, SalvageGap } from './segment/salvage.js';
 export type { ProgressOptions, VerifyResult } from './segment/verify.js';
 export type { LatencySummary, Stats } from './stats.js';
+export type { LiveStream, PullStream, SubscriptionMessage, SubscriptionStatus } from './streams/pull-stream.js';
 export type { FollowStatus, FollowStream, RecordStream } from './streams/record-stream.js';

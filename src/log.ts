@@ -47,6 +47,17 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
   }
 }
 
+/** For what stands on the log and keeps files of its own beside it. */
+export interface LogStorage {
+  /** Hexadecimal, 32 digits: made with the directory. */
+  readonly storeId: string;
+  readonly disk: Disk;
+  /** A setting that must stay as it was first given; undefined while it was not, or where the manifest was lost. */
+  setting(name: string): string | number | boolean | undefined;
+  /** Keeps a setting in the manifest; durable when it resolves. */
+  keepSetting(name: string, value: string | number | boolean): Promise<void>;
+}
+
 export class Log {
   readonly directory: string;
   readonly readOnly: boolean;
@@ -54,6 +65,7 @@ export class Log {
   readonly io: 'mmap' | 'write';
   /** What happens to the log, as typed events. A listener that throws does not harm it. */
   readonly events: LogEmitter = new LogEmitter();
+  readonly storage: LogStorage;
   readonly #options: ResolvedOptions;
   readonly #disk: Disk;
   readonly #opened: OpenedDirectory;
@@ -73,6 +85,12 @@ export class Log {
     this.#disk = disk;
     this.#opened = opened;
     this.#lock = opened.lock;
+    this.storage = {
+      storeId: opened.manifest.content.storeId,
+      disk,
+      setting: (name) => opened.manifest.content.options[name],
+      keepSetting: (name, value) => opened.manifest.setOption(name, value),
+    };
     this.#handles = new SegmentHandles(disk, options.directory, options.maxReadHandles, options.indexCacheBytes);
     this.#allocator = options.readOnly ? undefined : this.#startAllocator();
     // In a task of its own: whoever has just opened the log can still listen.

@@ -81,7 +81,7 @@ export interface ResolvedOptions extends Required<Omit<OpenLogOptions, 'disk' | 
   disk: Disk | undefined;
 }
 
-type Check = (value: unknown, option: string) => void;
+export type Check = (value: unknown, option: string) => void;
 
 /** `ERR_VARVE_INVALID_OPTION` for `option`. */
 export function invalid(option: string, value: unknown, expected: string): VarveError {
@@ -96,28 +96,28 @@ export function invalid(option: string, value: unknown, expected: string): Varve
   });
 }
 
-const integer =
+export const integer =
   (min: number, max: number): Check =>
   (value, option) => {
     if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
       throw invalid(option, value, `an integer from ${min} to ${max}`);
     }
   };
-const oneOf =
+export const oneOf =
   (...choices: readonly string[]): Check =>
   (value, option) => {
     if (!choices.includes(value as string)) throw invalid(option, value, choices.map((c) => `'${c}'`).join(' or '));
   };
-const boolean: Check = (value, option) => {
+export const boolean: Check = (value, option) => {
   if (typeof value !== 'boolean') throw invalid(option, value, 'true or false');
 };
-const callback: Check = (value, option) => {
+export const callback: Check = (value, option) => {
   if (typeof value !== 'function') throw invalid(option, value, 'a function');
 };
 const lsn: Check = integer(1, Number.MAX_SAFE_INTEGER);
 
 /** Checks `given` against one check per known key; unknown keys are refused by name. */
-function checkAll(given: unknown, checks: Readonly<Record<string, Check>>, where: string): void {
+export function checkAll(given: unknown, checks: Readonly<Record<string, Check>>, where: string): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw invalid(where, given, 'an object');
   }
@@ -260,7 +260,7 @@ export interface ReadOptions {
 /** Following is reading forward without an end. */
 export type FollowOptions = Pick<ReadOptions, 'from' | 'exclusive' | 'visibility' | 'signal'>;
 
-const signal: Check = (value, option) => {
+export const signalCheck: Check = (value, option) => {
   if (typeof (value as AbortSignal)?.addEventListener !== 'function') throw invalid(option, value, 'an AbortSignal');
 };
 
@@ -273,7 +273,7 @@ const FOLLOW_CHECKS: Readonly<Record<string, Check>> = {
   },
   exclusive: boolean,
   visibility: oneOf('durable', 'written'),
-  signal,
+  signal: signalCheck,
 };
 
 const READ_CHECKS: Readonly<Record<string, Check>> = {
@@ -294,6 +294,6 @@ export function checkFollowOptions(options: FollowOptions): void {
 /** Throws unless `value` is undefined or an `AbortSignal`; an aborted one throws its reason. */
 export function checkSignal(value: AbortSignal | undefined): void {
   if (value === undefined) return;
-  signal(value, 'signal');
+  signalCheck(value, 'signal');
   value.throwIfAborted();
 }

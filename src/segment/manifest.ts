@@ -126,6 +126,11 @@ export class ManifestKeeper {
     return this.#update((c) => ({ ...c, partitions: { ...c.partitions, [String(partition)]: mark } }));
   }
 
+  /** Adds an option that must stay as it is from now on. */
+  setOption(name: string, value: string | number | boolean): Promise<void> {
+    return this.#update((c) => ({ ...c, options: { ...c.options, [name]: value } }));
+  }
+
   /** Writes the content as it is, for a directory that has no (usable) manifest yet. */
   save(): Promise<void> {
     return this.#update((c) => c);

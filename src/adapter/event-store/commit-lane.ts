@@ -1,0 +1,328 @@
+/**
+ * The one way into a partition: appends are decided one after another, in the order in which they were asked for.
+ *
+ * What was asked for in one turn is decided against the streams' heads and goes into the log as one batch. A batch is
+ * decided only when the one before it is in the log, so a refused batch never leaves a gap; it does not wait for the
+ * one before to be durable, so all that is under way shares the log's syncs.
+ */
+import { VarveError } from '../../errors.js';
+import type { EnginePartition } from './engine.js';
+import { envelopePosition, place } from './envelope.js';
+import { type ExpectedRevision, isAsExpected, tombstoned, wrongRevision } from './expected-revision.js';
+import { isMetadataStream, type StreamState } from './stream-state.js';
+
+/** An event, encoded but for its place. */
+export interface PreparedEvent {
+  readonly bytes: Buffer;
+  readonly type: string;
+  readonly tags: readonly string[];
+}
+
+/** What one append wants of one stream. */
+export interface StreamWrite {
+  readonly stream: string;
+  readonly expected: ExpectedRevision;
+  /** None: the stream is only checked. */
+  readonly events: readonly PreparedEvent[];
+  /** The caller has given the ids of all events: an append that was made before is recognized. */
+  readonly idsGiven: boolean;
+}
+
+/** Where the events of one write went. */
+export interface Committed {
+  readonly firstRevision: number;
+  readonly nextRevision: number;
+  readonly firstPosition: number;
+  readonly lastLsn: number;
+  /** The stream had no event that could be read. */
+  readonly created: boolean;
+}
+
+export interface Append {
+  readonly writes: readonly StreamWrite[];
+  readonly bytes: number;
+  readonly written: boolean;
+  readonly resolve: (committed: readonly Committed[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface LaneLimits {
+  /** Appends that may wait. */
+  readonly maxQueuedAppends: number;
+  /** A batch is closed before it is larger than this; an append that is larger is a batch by itself. */
+  readonly batchBytes: number;
+}
+
+/** What the lane asks of the store. */
+export interface LaneHost {
+  /** The state of a stream: at once where it is at hand. */
+  state(stream: string): StreamState | Promise<StreamState>;
+  /** True if this may be the repetition of an earlier append: only then `findEarlier` is asked. */
+  mayBeKnown(write: StreamWrite, state: StreamState): boolean;
+  /** What an append of the same events has led to before; undefined where there was none. Reads the log. */
+  findEarlier(write: StreamWrite, state: StreamState): Promise<Committed | undefined>;
+  /** A batch of `count` events is going to be appended: gives it its positions, and its time. */
+  begin(partition: number, writes: Batch['writes'], count: number): { readonly batch: Batch; readonly created: number };
+  /** A batch is in the log; `states` are those of its streams, with the heads that they have now. */
+  appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void;
+  /** A batch is durable, or will never be. */
+  settled(batch: Batch): void;
+}
+
+/** Writes of one batch, each with the first revision of its events. */
+export interface Batch {
+  readonly partition: number;
+  readonly firstPosition: number;
+  readonly writes: readonly { readonly write: StreamWrite; readonly firstRevision: number }[];
+}
+
+/** Where events are going to be; or where they were found, since they had been appended before. */
+type Place = { readonly firstRevision: number; readonly created: boolean } | Committed;
+
+interface Decided {
+  readonly append: Append;
+  /** By write. */
+  readonly places: readonly Place[];
+}
+
+type Work = () => Promise<void>;
+
+export class CommitLane {
+  readonly #partition: EnginePartition;
+  readonly #host: LaneHost;
+  readonly #limits: LaneLimits;
+  #queue: (Append | Work)[] = [];
+  #running = false;
+  /** The batch in progress: appends, their bytes, and the streams that they touch. */
+  #decided: Decided[] = [];
+  #decidedBytes = 0;
+  #states = new Map<string, StreamState>();
+  readonly #onIdle: (() => void)[] = [];
+
+  constructor(partition: EnginePartition, host: LaneHost, limits: LaneLimits) {
+    this.#partition = partition;
+    this.#host = host;
+    this.#limits = limits;
+  }
+
+  /** Throws `ERR_VARVE_BACKPRESSURE`. */
+  push(append: Append): void {
+    const { maxQueuedAppends } = this.#limits;
+    if (this.#queue.length >= maxQueuedAppends) {
+      const { number: partition } = this.#partition;
+      throw new VarveError(
+        'ERR_VARVE_BACKPRESSURE',
+        `${maxQueuedAppends} appends to partition ${partition} wait already. Await some of them, or raise maxQueuedAppends.`,
+        { partition, limit: maxQueuedAppends },
+      );
+    }
+    this.#enqueue(append);
+  }
+
+  /** Runs `work` alone in its turn: what was asked for before is in the log, nothing after it has been decided. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue(() => work().then(resolve, reject));
+    });
+  }
+
+  /**
+   * Appends what `make` makes of a stream's state, if the stream is as expected; nothing comes between. Resolves when it
+   * is durable.
+   */
+  change(stream: string, expected: ExpectedRevision, make: (state: StreamState) => StreamWrite): Promise<Committed> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue(async () => {
+        try {
+          const state = await this.#host.state(stream);
+          checkAll([{ stream, expected }], [state]);
+          const write = make(state);
+          const states = [await this.#host.state(write.stream)];
+          const done = ([committed]: readonly Committed[]) => resolve(committed as Committed);
+          this.#place({ writes: [write], bytes: 0, written: false, resolve: done, reject }, states);
+          await this.#flush();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    if (this.#running) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+  }
+
+  #enqueue(item: Append | Work): void {
+    this.#queue.push(item);
+    if (this.#running) return;
+    this.#running = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const queue = this.#queue;
+      this.#queue = [];
+      for (const item of queue) {
+        if (typeof item === 'function') {
+          await this.#flush();
+          await item();
+          continue;
+        }
+        if (this.#decidedBytes + item.bytes > this.#limits.batchBytes) await this.#flush();
+        const deciding = this.#decide(item);
+        if (deciding !== undefined) await deciding;
+      }
+      await this.#flush();
+    }
+    this.#running = false;
+    for (const tell of this.#onIdle.splice(0)) tell();
+  }
+
+  /** Decides one append, at once where all that this takes is at hand. */
+  #decide(append: Append): Promise<void> | undefined {
+    const states: StreamState[] = [];
+    for (const { stream } of append.writes) {
+      const state = this.#states.get(stream) ?? this.#host.state(stream);
+      if (state instanceof Promise) return this.#decideLater(append);
+      states.push(state);
+    }
+    const special = append.writes.some(
+      (write, i) =>
+        isMetadataStream(write.stream) || (write.idsGiven && this.#host.mayBeKnown(write, states[i] as StreamState)),
+    );
+    if (special) return this.#decideLater(append);
+    this.#place(append, states);
+    return undefined;
+  }
+
+  async #decideLater(append: Append): Promise<void> {
+    const { writes } = append;
+    try {
+      const states = await Promise.all(
+        writes.map(({ stream }) => this.#states.get(stream) ?? this.#host.state(stream)),
+      );
+      const known = (write: StreamWrite, i: number) =>
+        write.idsGiven && this.#host.mayBeKnown(write, states[i] as StreamState);
+      if (writes.some(known)) {
+        await this.#flush(); // what is compared with is read from the log
+        const find = (write: StreamWrite, i: number) => this.#host.findEarlier(write, states[i] as StreamState);
+        const found = await Promise.all(
+          writes.map((write, i) => (write.events.length > 0 ? find(write, i) : undefined)),
+        );
+        if (writes.every((write, i) => write.events.length === 0 || found[i] !== undefined)) {
+          const places = found.map((earlier, i) => earlier ?? onlyChecked((states[i] as StreamState).nextHead + 1));
+          this.#decided.push({ append, places });
+          return;
+        }
+      }
+      // What metadata say counts for the next append, and not before they are in the log.
+      const metadata = writes.some(({ stream }) => isMetadataStream(stream));
+      if (metadata) await this.#flush();
+      this.#place(append, states);
+      if (metadata) await this.#flush();
+    } catch (error) {
+      append.reject(error);
+    }
+  }
+
+  #place(append: Append, states: readonly StreamState[]): void {
+    try {
+      checkAll(append.writes, states);
+    } catch (error) {
+      append.reject(error);
+      return;
+    }
+    const places = append.writes.map(({ stream, events }, i) => {
+      const state = states[i] as StreamState;
+      const place = { firstRevision: state.nextHead + 1, created: !isAsExpected('streamExists', state) };
+      state.nextHead += events.length;
+      this.#states.set(stream, state);
+      return place;
+    });
+    this.#decided.push({ append, places });
+    this.#decidedBytes += append.bytes;
+  }
+
+  /** Puts what was decided into the log. */
+  async #flush(): Promise<void> {
+    const decided = this.#decided;
+    if (decided.length === 0) return;
+    const states = this.#states;
+    this.#decided = [];
+    this.#decidedBytes = 0;
+    this.#states = new Map();
+    const { batch, payloads } = this.#makeBatch(decided);
+    let lastLsn = this.#partition.writtenLsn;
+    let firstLsn = lastLsn + 1;
+    try {
+      if (payloads.length > 0) {
+        const appended = await this.#partition.appendBatch(payloads, { ack: 'written' });
+        ({ firstLsn, lastLsn } = appended);
+        for (const state of states.values()) state.head = state.nextHead;
+        this.#host.appended(batch, states, firstLsn, appended.position.segmentIndex);
+      }
+    } catch (error) {
+      for (const state of states.values()) state.nextHead = state.head;
+      this.#host.settled(batch);
+      for (const { append } of decided) append.reject(error);
+      return;
+    }
+    const durable = lastLsn === 0 ? Promise.resolve() : this.#partition.waitFor(lastLsn);
+    const settled = () => this.#host.settled(batch);
+    durable.then(settled, settled); // before those who wait hear of it
+    let lsn = firstLsn;
+    for (const { append, places } of decided) {
+      const results = append.writes.map(({ events }, i): Committed => {
+        const at = places[i] as Place;
+        if ('lastLsn' in at) return at;
+        const first = events[0];
+        if (first === undefined) return onlyChecked(at.firstRevision);
+        lsn += events.length;
+        const nextRevision = at.firstRevision + events.length;
+        return { ...at, nextRevision, firstPosition: envelopePosition(first.bytes), lastLsn: lsn - 1 };
+      });
+      if (append.written) append.resolve(results);
+      else durable.then(() => append.resolve(results), append.reject);
+    }
+  }
+
+  /** Gives the events of what was decided their places. */
+  #makeBatch(decided: readonly Decided[]): { batch: Batch; payloads: Buffer[] } {
+    const writes: Batch['writes'][number][] = [];
+    const payloads: Buffer[] = [];
+    for (const { append, places } of decided) {
+      for (const [i, write] of append.writes.entries()) {
+        const at = places[i] as Place;
+        if ('lastLsn' in at || write.events.length === 0) continue;
+        writes.push({ write, firstRevision: at.firstRevision });
+        for (const { bytes } of write.events) payloads.push(bytes);
+      }
+    }
+    const { number } = this.#partition;
+    const { batch, created } = this.#host.begin(number, writes, payloads.length);
+    let position = batch.firstPosition;
+    for (const { write, firstRevision } of writes) {
+      let revision = firstRevision;
+      for (const { bytes } of write.events) place(bytes, position++, revision++, created);
+    }
+    return { batch, payloads };
+  }
+}
+
+/** Throws unless every stream is as expected, and none is tombstoned. */
+export function checkAll(
+  writes: readonly Pick<StreamWrite, 'stream' | 'expected'>[],
+  states: readonly StreamState[],
+): void {
+  for (const [i, { stream, expected }] of writes.entries()) {
+    const state = states[i] as StreamState;
+    if (state.metadata.tombstoned) throw tombstoned(stream);
+    if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);
+  }
+}
+
+function onlyChecked(nextRevision: number): Committed {
+  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, lastLsn: 0, created: false };
+}

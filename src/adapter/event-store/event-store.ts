@@ -1,0 +1,539 @@
+/**
+ * The event store: streams of events on a log. See docs/event-store.md for what it is and how it is used.
+ *
+ * This file is what users hold: it checks what it is given before anything is touched. The work is done beside it.
+ */
+import type { LogEmitter } from '../../events.js';
+import { openLog } from '../../log.js';
+import {
+  type Ack,
+  checkAll,
+  checkSignal,
+  integer,
+  invalid,
+  type OpenLogOptions,
+  oneOf,
+  resolveAck,
+} from '../../options.js';
+import type { Stats } from '../../stats.js';
+import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
+import type { EventCodec } from './codec.js';
+import { type CodecName, makeCodecRegistry } from './codec-registry.js';
+import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
+import { appendTransaction } from './commit-transaction.js';
+import { checkFilter, type EventFilter } from './event-filter.js';
+import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
+import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
+import { followAll, followStream } from './follow-events.js';
+import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
+import { type Cursors, readAllEvents, readStreamEvents, seekPosition } from './read-events.js';
+import type { RecordedEvent } from './recorded-event.js';
+import { otherPartitions, StoreCore } from './store-core.js';
+import { exists, metadataStreamOf, type StreamMetadata } from './stream-state.js';
+import { makeUpcasters, type Upcaster } from './upcasters.js';
+
+const MIB = 1024 * 1024;
+const MAX_PARTITIONS = 1024;
+const PARTITIONS_SETTING = 'eventStore.partitions';
+/** A batch takes this part of a segment at most, so that batches fit where one ends. */
+const BATCHES_PER_SEGMENT = 4;
+const MAX_BATCH_BYTES = 512 * 1024;
+
+export interface EventStoreOptions extends Omit<OpenLogOptions, 'readOnly'> {
+  /** Partitions that streams are spread over: 1 … 1,024. Default: what the store was made with, or 1. Never changes. */
+  partitions?: number;
+  /** How data become bytes. Default 'json', which keeps what JSON loses; 'raw' takes bytes only. */
+  codec?: CodecName | EventCodec;
+  /** What makes events of an old shape ones of the present shape, at reading. */
+  upcasters?: readonly Upcaster[];
+  /** Bytes of stream heads kept in memory. Default 16 MiB. */
+  headCacheBytes?: number;
+  /** Bytes of events that were read kept in memory. Default 16 MiB. */
+  eventCacheBytes?: number;
+}
+
+export interface AppendToStreamOptions {
+  /** What the stream must be like for the append to happen. Default 'any'. */
+  expectedRevision?: ExpectedRevision;
+  /** Default 'durable'. */
+  ack?: Ack;
+}
+
+export interface AppendToStreamResult {
+  /** Revision of the last event: what the next append can expect. */
+  readonly nextExpectedRevision: bigint;
+  /** Positions of the events, in order. */
+  readonly positions: readonly bigint[];
+  /** There was no stream to read before. */
+  readonly createdNewStream: boolean;
+}
+
+/** One stream's part in an append over several. Without events the stream is only checked. */
+export interface StreamAppend {
+  readonly stream: string;
+  readonly events?: readonly EventInput[];
+  readonly expectedRevision?: ExpectedRevision;
+}
+
+export interface StreamAppendResult extends AppendToStreamResult {
+  readonly stream: string;
+}
+
+export interface ReadStreamOptions {
+  /** First revision, inclusive. Default: the oldest, or the newest when reading backwards. */
+  fromRevision?: bigint;
+  /** Last revision, inclusive. */
+  toRevision?: bigint;
+  direction?: 'forwards' | 'backwards';
+  /** Most events to read, exactly. */
+  maxCount?: number;
+  /** A stream that does not exist is empty, or throws `ERR_VARVE_STREAM_NOT_FOUND`. Default 'empty'. */
+  ifMissing?: 'empty' | 'throw';
+  signal?: AbortSignal;
+}
+
+/** Where to begin: a position, as a bigint or as `formatPosition` renders it, inclusive; or a checkpoint, exclusive. */
+export type AllFrom = 'start' | 'end' | bigint | string | { readonly checkpoint: string };
+
+export interface ReadAllOptions {
+  from?: AllFrom;
+  direction?: 'forwards' | 'backwards';
+  maxCount?: number;
+  filter?: EventFilter;
+  signal?: AbortSignal;
+}
+
+export interface SubscribeOptions {
+  /** Default 'start'. */
+  from?: AllFrom;
+  filter?: EventFilter;
+  signal?: AbortSignal;
+}
+
+export interface SubscribeToStreamOptions {
+  /** First revision to deliver; 'end': only what comes. Default 'start'. */
+  from?: 'start' | 'end' | bigint;
+  signal?: AbortSignal;
+}
+
+const cacheBytes = integer(1024, 1024 ** 4);
+const count = integer(0, Number.MAX_SAFE_INTEGER);
+const direction = oneOf('forwards', 'backwards');
+const anything = () => {};
+
+/**
+ * Opens the event store in `directory`, which is created if it is missing.
+ *
+ * ```ts
+ * const store = await openEventStore({ directory: './data' });
+ * await store.appendToStream('cart-42', [{ type: 'ItemAdded', data: { sku: 'a' } }], { expectedRevision: 'noStream' });
+ * for await (const event of store.readStream('cart-42')) console.log(event.revision, event.type, event.data);
+ * await store.close();
+ * ```
+ *
+ * Rejects with what `openLog` and `log.partition` reject with, and `ERR_VARVE_INVALID_OPTION` for another number of
+ * partitions than the store was made with.
+ */
+export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
+  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, ...logOptions } = options;
+  if (partitions !== undefined) integer(1, MAX_PARTITIONS)(partitions, 'partitions');
+  if (headCacheBytes !== undefined) cacheBytes(headCacheBytes, 'headCacheBytes');
+  if (eventCacheBytes !== undefined) cacheBytes(eventCacheBytes, 'eventCacheBytes');
+  if ('readOnly' in logOptions) throw invalid('readOnly', logOptions.readOnly, 'absent: an event store owns its log');
+  const decoding = { codecs: makeCodecRegistry(codec), upcasters: makeUpcasters(upcasters ?? []) };
+  const log = await openLog(logOptions);
+  try {
+    const { storage } = log;
+    const kept = storage.setting(PARTITIONS_SETTING);
+    const number = partitions ?? (typeof kept === 'number' ? kept : 1);
+    if (kept !== undefined && kept !== number) throw otherPartitions(Number(kept), number);
+    const segmentSize = logOptions.segmentSize ?? 64 * MIB;
+    const core = await StoreCore.open(log, {
+      partitions: number,
+      decoding,
+      headCacheBytes: headCacheBytes ?? 16 * MIB,
+      eventCacheBytes: eventCacheBytes ?? 16 * MIB,
+      maxQueuedAppends: logOptions.maxQueuedAppends ?? 65_536,
+      batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor(segmentSize / BATCHES_PER_SEGMENT)),
+    });
+    if (kept === undefined) await storage.keepSetting(PARTITIONS_SETTING, number);
+    return new EventStore(core);
+  } catch (error) {
+    await log.close().catch(anything); // what is wrong is told by the error that led here
+    throw error;
+  }
+}
+
+export class EventStore {
+  readonly #core: StoreCore;
+  readonly #makeId: () => Uint8Array;
+  #closing: Promise<void> | undefined;
+
+  /** Event stores come from `openEventStore`. */
+  constructor(core: StoreCore) {
+    this.#core = core;
+    const { disk } = core.engine.storage;
+    this.#makeId = idMaker((length) => disk.randomBytes(length));
+  }
+
+  get directory(): string {
+    return this.#core.engine.directory;
+  }
+
+  /** Number of partitions that streams are spread over. */
+  get partitions(): number {
+    return this.#core.options.partitions;
+  }
+
+  /** What happens to the log below, as typed events. */
+  get events(): LogEmitter {
+    return this.#core.engine.events;
+  }
+
+  /** Of the log below. */
+  stats(): Stats {
+    return this.#core.engine.stats();
+  }
+
+  // Appending
+
+  /**
+   * Appends events to a stream, all or none; resolves when they are durable.
+   *
+   * Events whose ids were given and are there already are not appended again: the result is that of the first time. With
+   * `expectedRevision` 'any' or 'streamExists' that holds for the last 65,536 events with given ids, else for all.
+   *
+   * Rejects with `ERR_VARVE_WRONG_REVISION` (`expected`, `actual`), `ERR_VARVE_STREAM_TOMBSTONED`,
+   * `ERR_VARVE_INVALID_EVENT`, `ERR_VARVE_INVALID_OPTION`, and as `Partition.appendBatch` does. Nothing was written then,
+   * except after `ERR_VARVE_PARTITION_FAILED`, when it may have been.
+   */
+  async appendToStream(
+    stream: string,
+    events: EventInput | readonly EventInput[],
+    options: AppendToStreamOptions = {},
+  ): Promise<AppendToStreamResult> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    const { expectedRevision, ...rest } = options;
+    const write = this.#write(stream, events, expectedRevision, true);
+    const [committed] = await this.#append([write], resolveAck(rest));
+    return toResult(committed as Committed, write.events.length);
+  }
+
+  /**
+   * Appends to several streams, in any partitions: all of it or nothing, after any crash. A stream without events is only
+   * checked. Resolves when all is durable, with one result for each, in order. Rejects as `appendToStream` does.
+   */
+  async appendToStreams(appends: readonly StreamAppend[]): Promise<StreamAppendResult[]> {
+    this.#core.refuseClosed();
+    if (!Array.isArray(appends) || appends.length === 0) throw invalid('appends', appends, 'an array of at least one');
+    const writes = appends.map(({ stream, events = [], expectedRevision }) => {
+      checkStream(stream);
+      return this.#write(stream, events, expectedRevision, false);
+    });
+    const streams = new Set(writes.map(({ stream }) => stream));
+    if (streams.size < writes.length) throw invalid('appends', 'naming a stream twice', 'one entry for each stream');
+    if (writes.every(({ events }) => events.length === 0))
+      throw invalid('appends', 'without events', 'at least one event');
+    const committed = await this.#append(writes, 'durable');
+    return writes.map(({ stream, events }, i) => ({ stream, ...toResult(committed[i] as Committed, events.length) }));
+  }
+
+  #write(
+    stream: string,
+    given: EventInput | readonly EventInput[],
+    expectedRevision: ExpectedRevision | undefined,
+    some: boolean,
+  ): StreamWrite {
+    const list = (Array.isArray(given) ? given : [given]) as readonly EventInput[];
+    if (some && list.length === 0) throw invalid('events', [], 'at least one event');
+    const { options } = this.#core;
+    const events = list.map((event, i) =>
+      prepareEvent(stream, event, i, options.decoding.codecs, options.partitions, this.#makeId),
+    );
+    const idsGiven = list.length > 0 && list.every(({ id }) => id !== undefined);
+    return { stream, expected: checkExpectedRevision(expectedRevision), events, idsGiven };
+  }
+
+  #append(writes: readonly StreamWrite[], ack: Ack): Promise<readonly Committed[]> {
+    const lane = this.#core.partitionOf((writes[0] as StreamWrite).stream).lane;
+    if (writes.some(({ stream }) => this.#core.partitionOf(stream).lane !== lane)) {
+      return appendTransaction(this.#core, writes);
+    }
+    let bytes = 0;
+    for (const { events } of writes) for (const event of events) bytes += event.bytes.length;
+    return new Promise((resolve, reject) => {
+      const append: Append = { writes, bytes, written: ack === 'written', resolve, reject };
+      lane.push(append);
+    });
+  }
+
+  // Reading
+
+  /** The durable events of a stream, in order of revision. Options are checked at once, reading begins with iterating. */
+  readStream(stream: string, options: ReadStreamOptions = {}): PullStream<RecordedEvent> {
+    checkStream(stream, true);
+    checkAll(
+      options,
+      {
+        fromRevision: revision,
+        toRevision: revision,
+        direction,
+        maxCount: count,
+        ifMissing: oneOf('empty', 'throw'),
+        signal: (value) => checkSignal(value as AbortSignal),
+      },
+      'options',
+    );
+    const backward = options.direction === 'backwards';
+    const { fromRevision, toRevision } = options;
+    const [low, high] = backward ? [toRevision, fromRevision] : [fromRevision, toRevision];
+    return new PullStream((signal) =>
+      readStreamEvents(this.#core, stream, {
+        from: low === undefined ? 0 : Number(low),
+        to: high === undefined ? Number.MAX_SAFE_INTEGER : Number(high),
+        backward,
+        maxCount: options.maxCount ?? Number.MAX_SAFE_INTEGER,
+        ifMissing: options.ifMissing ?? 'empty',
+        signal: eitherSignal(options.signal, signal),
+      }),
+    );
+  }
+
+  /** The durable events of all streams, in order of position. */
+  readAll(options: ReadAllOptions = {}): PullStream<RecordedEvent> {
+    checkAll(
+      options,
+      {
+        from: anything,
+        direction,
+        maxCount: count,
+        filter: anything,
+        signal: (value) => checkSignal(value as AbortSignal),
+      },
+      'options',
+    );
+    const filter = checkFilter(options.filter);
+    const backward = options.direction === 'backwards';
+    const from = this.#checkFrom(options.from ?? (backward ? 'end' : 'start'));
+    const { maxCount = Number.MAX_SAFE_INTEGER } = options;
+    const core = this.#core;
+    return new PullStream(async function* (ending) {
+      const signal = eitherSignal(options.signal, ending);
+      signal?.throwIfAborted();
+      core.refuseClosed();
+      const upTo = core.visiblePosition;
+      const cursors = await cursorsOf(core, from, backward);
+      let left = maxCount;
+      if (left === 0) return;
+      for await (const batch of readAllEvents(core, { cursors, upTo, backward, filter, signal })) {
+        yield batch.length > left ? batch.slice(0, left) : batch;
+        left -= batch.length;
+        if (left <= 0) return;
+      }
+    });
+  }
+
+  /** The stream's newest revision and metadata; undefined where there is no stream that can be read. */
+  async streamHead(stream: string): Promise<{ revision: bigint; metadata: StreamMetadata } | undefined> {
+    this.#core.refuseClosed();
+    checkStream(stream, true);
+    const state = await this.#core.state(stream);
+    return exists(state) ? { revision: BigInt(state.head), metadata: state.metadata } : undefined;
+  }
+
+  async streamExists(stream: string): Promise<boolean> {
+    return (await this.streamHead(stream)) !== undefined;
+  }
+
+  // Subscribing
+
+  /** Everything that fits, then what comes: an RxJS observable and an async iterable. */
+  subscribeToAll(options: SubscribeOptions = {}): LiveStream<RecordedEvent> {
+    checkAll(
+      options,
+      { from: anything, filter: anything, signal: (value) => checkSignal(value as AbortSignal) },
+      'options',
+    );
+    const filter = checkFilter(options.filter);
+    const from = this.#checkFrom(options.from ?? 'start');
+    const core = this.#core;
+    // Where the end is is decided now, not when somebody begins to iterate.
+    const end = from === 'end' ? core.partitions.map(({ log }) => log.durableLsn + 1) : undefined;
+    return new LiveStream(async function* (ending) {
+      core.refuseClosed();
+      const cursors = end === undefined ? await cursorsOf(core, from, false) : [...end];
+      yield* followAll(core, cursors, filter, eitherSignal(options.signal, ending));
+    });
+  }
+
+  /** Everything in the streams of a category: those whose ids begin with it and a dash. */
+  subscribeToCategory(category: string, options: SubscribeOptions = {}): LiveStream<RecordedEvent> {
+    return this.subscribeToAll({ ...options, filter: { ...options.filter, categories: [category] } });
+  }
+
+  /** One stream's events, then those that come. The stream need not exist yet. */
+  subscribeToStream(stream: string, options: SubscribeToStreamOptions = {}): LiveStream<RecordedEvent> {
+    checkStream(stream, true);
+    checkAll(options, { from: anything, signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    const { from = 'start' } = options;
+    if (from !== 'start' && from !== 'end') revision(from, 'from');
+    const core = this.#core;
+    const end = from === 'end' ? Promise.resolve(core.state(stream)).then(({ head }) => head + 1) : undefined;
+    return new LiveStream(async function* (ending) {
+      core.refuseClosed();
+      const next = end === undefined ? (from === 'start' ? 0 : Number(from)) : await end;
+      yield* followStream(core, stream, next, eitherSignal(options.signal, ending));
+    });
+  }
+
+  /** A checkpoint behind everything that is durable now: `{ from: { checkpoint } }` reads on from there. */
+  checkpoint(): string {
+    return formatCheckpoint(this.#core.partitions.map(({ log }) => log.durableLsn));
+  }
+
+  #checkFrom(from: AllFrom): CheckedFrom {
+    if (from === 'start' || from === 'end') return from;
+    if (typeof from === 'bigint') return Number(checkPosition(from));
+    if (typeof from === 'string') return Number(parsePosition(from));
+    if (typeof from === 'object' && from !== null) return { lsns: parseCheckpoint(from.checkpoint, this.partitions) };
+    throw invalid('from', from, "'start', 'end', a position or a checkpoint");
+  }
+
+  // Metadata and deletion
+
+  async getStreamMetadata(stream: string): Promise<StreamMetadata> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    return (await this.#core.state(stream)).metadata;
+  }
+
+  /**
+   * Says how much of a stream is kept, in place of what was said before. What is given up can no longer be read at once;
+   * `purge` and `scavenge` give the space back.
+   */
+  async setStreamMetadata(
+    stream: string,
+    metadata: StreamMetadata,
+    options: AppendToStreamOptions = {},
+  ): Promise<AppendToStreamResult> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    return this.#appendMetadata(stream, checkMetadata(metadata), options.expectedRevision);
+  }
+
+  /** Gives up the events before `revision`. */
+  async truncateStream(stream: string, revisionToKeep: bigint): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    revision(revisionToKeep, 'revisionToKeep');
+    await this.#changeMetadata(stream, () => ({ truncateBefore: Number(revisionToKeep) }), {});
+  }
+
+  /**
+   * Deletes a stream: none of its events can be read any more. It may be appended to again, and goes on with the next
+   * revision. Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_WRONG_REVISION`.
+   */
+  async deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    await this.#changeMetadata(stream, (head) => ({ truncateBefore: head + 1 }), options);
+  }
+
+  /** Deletes a stream for ever: it can never be appended to again. */
+  async tombstoneStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    await this.#changeMetadata(stream, () => ({ tombstoned: true }), options);
+  }
+
+  async #changeMetadata(
+    stream: string,
+    change: (head: number) => Partial<StreamMetadata>,
+    { expectedRevision }: { expectedRevision?: ExpectedRevision },
+  ): Promise<void> {
+    const expected = checkExpectedRevision(expectedRevision ?? 'streamExists');
+    const { lane } = this.#core.partitionOf(stream);
+    await lane.change(stream, expected, (state) => {
+      const metadata = { ...state.metadata, ...change(state.head) };
+      return this.#metadataWrite(stream, metadata, 'any');
+    });
+  }
+
+  async #appendMetadata(
+    stream: string,
+    metadata: StreamMetadata,
+    expected: ExpectedRevision | undefined,
+  ): Promise<AppendToStreamResult> {
+    const write = this.#metadataWrite(stream, metadata, checkExpectedRevision(expected));
+    const [committed] = await this.#append([write], 'durable');
+    return toResult(committed as Committed, 1);
+  }
+
+  #metadataWrite(stream: string, metadata: StreamMetadata, expected: ExpectedRevision): StreamWrite {
+    const { options } = this.#core;
+    const system = makeCodecRegistry();
+    const event: PreparedEvent = prepareEvent(
+      metadataStreamOf(stream),
+      { type: '$metadata', data: metadata },
+      0,
+      system,
+      options.partitions,
+      this.#makeId,
+    );
+    return { stream: metadataStreamOf(stream), expected, events: [event], idsGiven: false };
+  }
+
+  /** Makes durable what was appended, ends what follows, and closes the log. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#core.end();
+    await Promise.all(this.#core.partitions.map(({ lane }) => lane.idle()));
+    await this.#core.engine.close();
+  }
+}
+
+type CheckedFrom = 'start' | 'end' | number | { readonly lsns: readonly number[] };
+
+async function cursorsOf(core: StoreCore, from: CheckedFrom, backward: boolean): Promise<Cursors> {
+  if (from === 'start') return core.partitions.map(({ log }) => log.oldestLsn);
+  if (from === 'end') return core.partitions.map(({ log }) => log.durableLsn + 1);
+  if (typeof from === 'number') return seekPosition(core, backward ? from + 1 : from);
+  return from.lsns.map((lsn) => lsn + 1);
+}
+
+function toResult({ nextRevision, firstPosition, created }: Committed, events: number): AppendToStreamResult {
+  return {
+    nextExpectedRevision: BigInt(nextRevision - 1),
+    positions: Array.from({ length: events }, (_, i) => BigInt(firstPosition + i)),
+    createdNewStream: created,
+  };
+}
+
+function revision(value: unknown, option: string): void {
+  if (typeof value !== 'bigint' || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw invalid(option, typeof value === 'bigint' ? `${value}n` : value, 'a bigint from 0n');
+  }
+}
+
+function checkMetadata(metadata: StreamMetadata): StreamMetadata {
+  checkAll(
+    metadata,
+    {
+      truncateBefore: count,
+      maxCount: integer(1, Number.MAX_SAFE_INTEGER),
+      maxAge: integer(1, Number.MAX_SAFE_INTEGER),
+      custom: anything,
+    },
+    'metadata',
+  );
+  return metadata;
+}

@@ -1,0 +1,45 @@
+/** What a writer expects of a stream, checked in the same instant in which the append gets its place. */
+import { VarveError } from '../../errors.js';
+import { exists, type StreamState } from './stream-state.js';
+
+/** `'noStream'`: there is none, or it was deleted. A bigint: the revision of the newest event. */
+export type ExpectedRevision = 'any' | 'noStream' | 'streamExists' | bigint;
+
+/** Throws `ERR_VARVE_INVALID_OPTION`. */
+export function checkExpectedRevision(expected: unknown): ExpectedRevision {
+  if (expected === undefined) return 'any';
+  if (expected === 'any' || expected === 'noStream' || expected === 'streamExists') return expected;
+  if (typeof expected === 'bigint' && expected >= 0n && expected <= BigInt(Number.MAX_SAFE_INTEGER)) return expected;
+  throw new VarveError(
+    'ERR_VARVE_INVALID_OPTION',
+    `expectedRevision is ${String(expected)} (${typeof expected}); it must be 'any', 'noStream', 'streamExists' or a bigint from 0n.`,
+    { option: 'expectedRevision' },
+  );
+}
+
+/** True if the stream is as expected, with what is being committed before. */
+export function isAsExpected(expected: ExpectedRevision, state: StreamState): boolean {
+  const head = state.nextHead;
+  if (expected === 'any') return true;
+  if (expected === 'noStream') return !exists(state, head);
+  if (expected === 'streamExists') return exists(state, head);
+  return head >= 0 && BigInt(head) === expected;
+}
+
+export function wrongRevision(stream: string, expected: ExpectedRevision, state: StreamState): VarveError {
+  const actual = exists(state, state.nextHead) || state.nextHead >= 0 ? BigInt(state.nextHead) : 'noStream';
+  return new VarveError(
+    'ERR_VARVE_WRONG_REVISION',
+    `Stream '${stream}' is at ${actual === 'noStream' ? 'no revision: it does not exist' : `revision ${actual}`}, ` +
+      `not at the expected '${expected}'. Read it again, decide again, and append at its present revision.`,
+    { stream, expected, actual },
+  );
+}
+
+export function tombstoned(stream: string): VarveError {
+  return new VarveError(
+    'ERR_VARVE_STREAM_TOMBSTONED',
+    `Stream '${stream}' was tombstoned: it can never be appended to or read again. Use another stream id.`,
+    { stream },
+  );
+}

@@ -1,0 +1,76 @@
+/** Following: what is there, then what comes, without a gap and without anything twice. */
+import type { Piece } from '../../streams/pull-stream.js';
+import type { EventFilter } from './event-filter.js';
+import { type Cursors, readAllEvents, readStreamEvents } from './read-events.js';
+import type { RecordedEvent } from './recorded-event.js';
+import type { StoreCore } from './store-core.js';
+
+/** A subscriber that was caught up and finds more than this many events waiting has fallen behind. */
+const FELL_BEHIND_EVENTS = 1024;
+
+/** Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed. */
+export async function* followAll(
+  core: StoreCore,
+  cursors: Cursors,
+  filter: EventFilter,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece<RecordedEvent>> {
+  let caughtUp = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    if (core.closed) return;
+    const advanced = core.advanced();
+    const upTo = core.visiblePosition;
+    const ends = core.partitions.map(({ log }) => log.durableLsn + 1);
+    const waiting = ends.reduce((sum, end, i) => sum + Math.max(0, end - (cursors[i] as number)), 0);
+    if (caughtUp && waiting >= FELL_BEHIND_EVENTS) {
+      caughtUp = false;
+      yield 'fellBehind';
+    }
+    if (waiting > 0) {
+      yield* readAllEvents(core, { cursors, upTo, backward: false, filter, signal });
+      if (core.partitions.some(({ log }, i) => log.durableLsn + 1 > (ends[i] as number))) continue;
+    }
+    if (!caughtUp) {
+      caughtUp = true;
+      yield 'caughtUp';
+    }
+    await core.waitAdvanced(advanced, signal);
+  }
+}
+
+/** Events of one stream from a revision on, for ever. */
+export async function* followStream(
+  core: StoreCore,
+  stream: string,
+  from: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece<RecordedEvent>> {
+  let next = from;
+  let caughtUp = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    if (core.closed) return;
+    const advanced = core.advanced();
+    const { head } = await core.state(stream);
+    if (caughtUp && head - next >= FELL_BEHIND_EVENTS) {
+      caughtUp = false;
+      yield 'fellBehind';
+    }
+    let found = false;
+    if (head >= next) {
+      const range = { from: next, to: head, backward: false, maxCount: Number.MAX_SAFE_INTEGER, signal };
+      for await (const batch of readStreamEvents(core, stream, { ...range, ifMissing: 'empty' })) {
+        next = Number((batch[batch.length - 1] as RecordedEvent).revision) + 1;
+        found = true;
+        yield batch;
+      }
+    }
+    if (found) continue;
+    if (!caughtUp) {
+      caughtUp = true;
+      yield 'caughtUp';
+    }
+    await core.waitAdvanced(advanced, signal);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Reads records by their LSNs: what lies close together is read together, what was read lately comes from memory.
+ */
+import { LRUCache } from 'lru-cache';
+import { VarveError } from '../../errors.js';
+import type { EnginePartition } from './engine.js';
+
+/** LSNs no further apart than this are read in one go. */
+const NEAR = 32;
+/** Rough cost of an entry of the cache beside its bytes. */
+const ENTRY_BYTES = 96;
+
+export interface FoundRecord {
+  readonly lsn: number;
+  readonly payload: Uint8Array;
+}
+
+export class RecordReader {
+  readonly #cache: LRUCache<number, Uint8Array>;
+  readonly #partitions: number;
+
+  constructor(partitions: number, cacheBytes: number) {
+    this.#partitions = partitions;
+    this.#cache = new LRUCache({ maxSize: cacheBytes, sizeCalculation: (payload) => payload.length + ENTRY_BYTES });
+  }
+
+  /** The records at `lsns`, in that order, which must ascend or descend. Throws as `Partition.read` does. */
+  async read(partition: EnginePartition, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
+    const found: (FoundRecord | undefined)[] = [];
+    const missing: number[] = [];
+    for (const lsn of lsns) {
+      const payload = this.#cache.get(this.#keyOf(partition, lsn));
+      if (payload === undefined) missing.push(lsn);
+      found.push(payload && { lsn, payload });
+    }
+    if (missing.length > 0) {
+      const read = await this.#readAll(partition, missing, signal);
+      for (let i = 0; i < lsns.length; i++) found[i] ??= read.get(lsns[i] as number);
+    }
+    return found as FoundRecord[];
+  }
+
+  async #readAll(
+    partition: EnginePartition,
+    lsns: readonly number[],
+    signal: AbortSignal | undefined,
+  ): Promise<Map<number, FoundRecord>> {
+    const read = new Map<number, FoundRecord>();
+    const ascending = [...lsns].sort((a, b) => a - b);
+    for (let i = 0; i < ascending.length; ) {
+      const from = ascending[i] as number;
+      let to = from;
+      const wanted = new Set<number>();
+      for (; i < ascending.length && (ascending[i] as number) <= to + NEAR; i++) {
+        to = ascending[i] as number;
+        wanted.add(to);
+      }
+      const options = { from, to, visibility: 'written' as const, ...(signal === undefined ? {} : { signal }) };
+      for await (const batch of partition.read(options).batches()) {
+        for (const { lsn, payload } of batch) {
+          if (!wanted.delete(lsn)) continue;
+          read.set(lsn, { lsn, payload });
+          // A copy: the payload is a view of a window that would stay in memory with it.
+          this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+        }
+      }
+      const [lost] = wanted;
+      if (lost !== undefined) {
+        throw new VarveError(
+          'ERR_VARVE_LSN_OUT_OF_RANGE',
+          `Record ${lost} of partition ${partition.number} could not be read, though it is indexed.`,
+          { partition: partition.number, requested: lost },
+        );
+      }
+    }
+    return read;
+  }
+
+  #keyOf(partition: EnginePartition, lsn: number): number {
+    return lsn * this.#partitions + partition.number - 1;
+  }
+}

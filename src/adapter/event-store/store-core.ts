@@ -1,0 +1,331 @@
+/**
+ * What the parts of an event store share: its partitions, the states of its streams, and where events are found.
+ *
+ * Everything here but the log itself is derived from the log, when the store is opened or when it is asked for.
+ */
+import { LRUCache } from 'lru-cache';
+import { VarveError } from '../../errors.js';
+import {
+  type Batch,
+  CommitLane,
+  type Committed,
+  type LaneHost,
+  type LaneLimits,
+  type StreamWrite,
+} from './commit-lane.js';
+import type { Engine, EnginePartition } from './engine.js';
+import { decodeEnvelope, decodeHead, envelopePartitions, KIND_EVENT } from './envelope.js';
+import { MemoryLayer } from './index-layer.js';
+import { jsonCodec } from './json-codec.js';
+import { RecordReader } from './record-reader.js';
+import { type Decoding, decodeEvent, type RecordedEvent } from './recorded-event.js';
+import { StreamIndex } from './stream-index.js';
+import {
+  isMetadataStream,
+  metadataStreamOf,
+  NO_METADATA,
+  type StreamMetadata,
+  type StreamState,
+  streamOfMetadata,
+} from './stream-state.js';
+import { completeTransaction } from './transaction.js';
+
+/** Rough bytes of a stream's state in memory, beside its id. */
+const STATE_BYTES = 200;
+/** Ids of events that were given by their writers and are remembered, so that a repetition is recognized. */
+const REMEMBERED_IDS = 65_536;
+
+export interface CoreOptions extends LaneLimits {
+  readonly partitions: number;
+  readonly decoding: Decoding;
+  /** Bytes of stream states, and of events that were read, kept in memory. */
+  readonly headCacheBytes: number;
+  readonly eventCacheBytes: number;
+}
+
+export interface StorePartition {
+  readonly log: EnginePartition;
+  readonly index: StreamIndex;
+  readonly lane: CommitLane;
+}
+
+export class StoreCore implements LaneHost {
+  readonly engine: Engine;
+  readonly options: CoreOptions;
+  readonly records: RecordReader;
+  readonly partitions: StorePartition[] = [];
+  closed = false;
+  readonly #states: LRUCache<string, StreamState>;
+  readonly #loading = new Map<string, Promise<StreamState>>();
+  /** Event id → where it went. */
+  readonly #ids = new LRUCache<string, { readonly stream: string; readonly revision: number }>({ max: REMEMBERED_IDS });
+  #advance = deferred();
+  #nextPosition = 1;
+  #lastCreated = 0;
+  /** Batches that have their positions and are not durable yet. */
+  readonly #underWay = new Set<Batch>();
+  private constructor(engine: Engine, options: CoreOptions) {
+    this.engine = engine;
+    this.options = options;
+    this.records = new RecordReader(options.partitions, options.eventCacheBytes);
+    this.#states = new LRUCache({
+      maxSize: options.headCacheBytes,
+      sizeCalculation: (_, stream) => STATE_BYTES + 2 * stream.length,
+    });
+  }
+
+  static async open(engine: Engine, options: CoreOptions): Promise<StoreCore> {
+    const core = new StoreCore(engine, options);
+    const logs = await Promise.all(Array.from({ length: options.partitions }, (_, i) => engine.partition(i + 1)));
+    for (const log of logs) await completeTransaction(log, logs);
+    for (const log of logs) {
+      const index = new StreamIndex();
+      core.partitions.push({ log, index, lane: new CommitLane(log, core, options) });
+      await core.#indexAll(log, index);
+    }
+    return core;
+  }
+
+  // Where things are
+
+  /** The partition of a stream. What belongs to a stream lies where the stream does. */
+  partitionOf(stream: string): StorePartition {
+    const { partitions } = this.options;
+    const at = partitions === 1 ? 0 : hash(homeOf(stream)) % partitions;
+    return this.partitions[at] as StorePartition;
+  }
+
+  /** The state of a stream: at once where it is in memory. */
+  state(stream: string): StreamState | Promise<StreamState> {
+    const known = this.#states.get(stream);
+    if (known !== undefined) return known;
+    let loading = this.#loading.get(stream);
+    if (loading === undefined) {
+      loading = this.#load(stream).finally(() => this.#loading.delete(stream));
+      this.#loading.set(stream, loading);
+    }
+    return loading;
+  }
+
+  async #load(stream: string): Promise<StreamState> {
+    const { index, log } = this.partitionOf(stream);
+    for (;;) {
+      const head = await index.head(stream);
+      const kept = isMetadataStream(stream) ? undefined : await index.head(metadataStreamOf(stream));
+      const metadata = kept === undefined ? NO_METADATA : await this.#readMetadata(log, kept.lsn);
+      const known = this.#states.get(stream);
+      if (known !== undefined) return known;
+      // Something may have been appended meanwhile: what is newest is in memory, and is looked up at once.
+      if (index.newestLsn(stream, head?.lsn) !== head?.lsn) continue;
+      if (kept !== undefined && index.newestLsn(metadataStreamOf(stream), kept.lsn) !== kept.lsn) continue;
+      const revision = Math.max(head?.revision ?? -1, metadata.head ?? -1);
+      const state = { head: revision, nextHead: revision, metadataRevision: kept?.revision ?? -1, metadata };
+      this.#states.set(stream, state);
+      return state;
+    }
+  }
+
+  async #readMetadata(log: EnginePartition, lsn: number): Promise<StreamMetadata> {
+    const [record] = await this.records.read(log, [lsn]);
+    return this.#decodeMetadata((record as { payload: Uint8Array }).payload);
+  }
+
+  #decodeMetadata(payload: Uint8Array): StreamMetadata {
+    return (jsonCodec.decode(decodeEnvelope(payload).data) ?? NO_METADATA) as StreamMetadata;
+  }
+
+  decode(partition: EnginePartition, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
+    return decodeEvent(record.payload, partition.number, record.lsn, this.options.decoding);
+  }
+
+  /** The last position up to which everything is durable or will never be. */
+  get visiblePosition(): number {
+    if (this.options.partitions === 1) return (this.partitions[0] as StorePartition).log.durableLsn;
+    let first = this.#nextPosition;
+    for (const batch of this.#underWay) first = Math.min(first, batch.firstPosition);
+    return first - 1;
+  }
+
+  /** Resolves when more has become durable, or the store is closed. Take it *before* looking at what there is. */
+  advanced(): Promise<void> {
+    return this.#advance.promise;
+  }
+
+  /** Waits for what `advanced` gave. Rejects with the signal's reason. */
+  async waitAdvanced(advanced: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+    if (signal === undefined) return advanced;
+    signal.throwIfAborted();
+    let stop: () => void = () => {};
+    const aborted = new Promise<void>((resolve) => {
+      stop = resolve;
+      signal.addEventListener('abort', stop, { once: true });
+    });
+    await Promise.race([advanced, aborted]);
+    signal.removeEventListener('abort', stop);
+    signal.throwIfAborted();
+  }
+
+  /** Ends what follows, and lets nothing begin. */
+  end(): void {
+    this.closed = true;
+    this.#advance.resolve();
+  }
+
+  refuseClosed(): void {
+    if (!this.closed) return;
+    const { directory } = this.engine;
+    throw new VarveError('ERR_VARVE_CLOSED', `The event store in ${directory} is closed.`, { path: directory });
+  }
+
+  // What the lanes ask for
+
+  mayBeKnown({ expected, events }: StreamWrite, state: StreamState): boolean {
+    const first = events[0];
+    if (first === undefined) return false;
+    if (expected === 'any' || expected === 'streamExists') return this.#ids.has(idOf(first.bytes));
+    const head = expected === 'noStream' ? -1 : Number(expected);
+    return state.nextHead > head;
+  }
+
+  async findEarlier({ stream, expected, events }: StreamWrite, state: StreamState): Promise<Committed | undefined> {
+    const first = events[0] as { readonly bytes: Buffer };
+    const remembered = this.#ids.get(idOf(first.bytes));
+    let firstRevision: number;
+    if (typeof expected === 'bigint') firstRevision = Number(expected) + 1;
+    else if (remembered?.stream === stream) firstRevision = remembered.revision;
+    else if (expected === 'noStream') firstRevision = 0;
+    else return undefined;
+    const nextRevision = firstRevision + events.length;
+    if (nextRevision > state.head + 1) return undefined;
+    const { log } = this.partitionOf(stream);
+    const lsns: number[] = [];
+    for await (const range of this.lsnsOf(stream, firstRevision, nextRevision - 1)) lsns.push(...range);
+    if (lsns.length !== events.length) return undefined;
+    const found = await this.records.read(log, lsns);
+    const same = found.every(({ payload }, i) => idOf(payload) === idOf((events[i] as typeof first).bytes));
+    if (!same) return undefined;
+    const firstPosition = decodeHead((found[0] as { payload: Uint8Array }).payload).position;
+    return {
+      firstRevision,
+      nextRevision,
+      firstPosition,
+      lastLsn: lsns[lsns.length - 1] as number,
+      created: firstRevision === 0,
+    };
+  }
+
+  begin(partition: number, writes: Batch['writes'], count: number): { batch: Batch; created: number } {
+    this.#lastCreated = Math.max(this.#lastCreated, this.engine.storage.disk.now());
+    // Of a single partition the positions are the LSNs: a batch that the log refuses leaves no gap.
+    const { log } = this.partitions[partition - 1] as StorePartition;
+    const firstPosition = this.options.partitions === 1 ? log.writtenLsn + 1 : this.#nextPosition;
+    this.#nextPosition = firstPosition + count;
+    const batch = { partition, firstPosition, writes };
+    this.#underWay.add(batch);
+    return { batch, created: this.#lastCreated };
+  }
+
+  appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void {
+    const { index } = this.partitions[batch.partition - 1] as StorePartition;
+    let layer = index.newest;
+    if (!(layer instanceof MemoryLayer) || layer.segment < segment) {
+      layer = new MemoryLayer(segment);
+      index.push(layer);
+    }
+    for (const [stream, state] of states) this.#states.set(stream, state);
+    let lsn = firstLsn;
+    for (const { write, firstRevision } of batch.writes) {
+      const { stream, events, idsGiven } = write;
+      let revision = firstRevision;
+      for (const { bytes, type, tags } of events) {
+        (layer as MemoryLayer).add(lsn++, { stream, revision, type, tags });
+        if (idsGiven) this.#ids.set(idOf(bytes), { stream, revision });
+        revision++;
+      }
+      if (isMetadataStream(stream))
+        this.#applyMetadata(stream, revision - 1, (events.at(-1) as { bytes: Buffer }).bytes);
+    }
+  }
+
+  #applyMetadata(stream: string, revision: number, payload: Uint8Array): void {
+    const state = this.#states.get(streamOfMetadata(stream));
+    if (state === undefined) return;
+    state.metadata = this.#decodeMetadata(payload);
+    state.metadataRevision = revision;
+  }
+
+  settled(batch: Batch): void {
+    this.#underWay.delete(batch);
+    this.#advance.resolve();
+    this.#advance = deferred();
+  }
+
+  /** LSNs of a stream's events [from, to], segment by segment, in the order asked for. */
+  async *lsnsOf(stream: string, from: number, to: number, backward = false): AsyncGenerator<number[]> {
+    const { index } = this.partitionOf(stream);
+    for await (const { firstRevision, lsns } of index.find({ kind: 'stream', name: stream }, backward)) {
+      const range = lsns.slice(Math.max(0, from - firstRevision), Math.max(0, to - firstRevision + 1));
+      if (range.length > 0) yield backward ? range.reverse() : range;
+      if (backward ? firstRevision <= from : firstRevision + lsns.length > to) return;
+    }
+  }
+
+  async #indexAll(log: EnginePartition, index: StreamIndex): Promise<void> {
+    let layer: MemoryLayer | undefined;
+    for await (const batch of log.read({ visibility: 'written' }).batches()) {
+      for (const { lsn, payload, position } of batch) {
+        if (layer === undefined || layer.segment !== position.segmentIndex) {
+          layer = new MemoryLayer(position.segmentIndex);
+          index.push(layer);
+        }
+        const head = decodeHead(payload);
+        this.#nextPosition = Math.max(this.#nextPosition, head.position + 1);
+        if (head.partitions !== this.options.partitions)
+          throw otherPartitions(head.partitions, this.options.partitions);
+        if (head.kind !== KIND_EVENT) continue;
+        layer.add(lsn, head);
+        this.#ids.set(idOf(payload), { stream: head.stream, revision: head.revision });
+      }
+    }
+  }
+}
+
+/** The number of partitions that a record was written for. */
+export const partitionsOf = envelopePartitions;
+
+export function otherPartitions(kept: number, given: number): VarveError {
+  return new VarveError(
+    'ERR_VARVE_INVALID_OPTION',
+    `Option 'partitions' is ${given}, but this store was made with ${kept}, which decides where its streams are. ` +
+      `Open it with partitions: ${kept}; to change the number, export it and import it into a new store.`,
+    { option: 'partitions' },
+  );
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve: () => void = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+/** The 16 bytes of an event's id, as a string of 16 characters. */
+function idOf(payload: Uint8Array): string {
+  return Buffer.from(payload.buffer, payload.byteOffset + 28, 16).toString('latin1');
+}
+
+/** Prefixes of streams that belong to another one, and lie where it does. */
+const BELONGING = /^(?:\$\$|\$snapshot-)+/;
+
+function homeOf(stream: string): string {
+  return stream.startsWith('$') ? stream.replace(BELONGING, '') : stream;
+}
+
+/** FNV-1a over UTF-16 code units, its bits mixed once more. Which partition a stream is in depends on it for ever. */
+function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  return (h ^ (h >>> 13)) >>> 0;
+}

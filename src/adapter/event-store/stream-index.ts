@@ -1,0 +1,75 @@
+/**
+ * Where the events of one partition are: its layers, oldest first, one for each segment.
+ *
+ * Derived from the log, and never asked for more than that: what is lost is made again by reading.
+ */
+import { type IndexLayer, type Key, MemoryLayer, type Postings } from './index-layer.js';
+
+/** The newest event of a stream. */
+export interface Head {
+  readonly revision: number;
+  readonly lsn: number;
+}
+
+export class StreamIndex {
+  /** Oldest first. */
+  readonly #layers: IndexLayer[] = [];
+
+  get newest(): IndexLayer | undefined {
+    return this.#layers[this.#layers.length - 1];
+  }
+
+  get layers(): readonly IndexLayer[] {
+    return this.#layers;
+  }
+
+  push(layer: IndexLayer): void {
+    this.#layers.push(layer);
+  }
+
+  /** A segment's layer has moved, from memory into a file. */
+  replace(layer: IndexLayer): void {
+    const at = this.#layers.findIndex(({ segment }) => segment === layer.segment);
+    if (at >= 0) this.#layers[at] = layer;
+  }
+
+  /** Forgets the layers of segments before `segment`, which were purged. */
+  dropBefore(segment: number): IndexLayer[] {
+    const kept = this.#layers.findIndex((layer) => layer.segment >= segment);
+    return this.#layers.splice(0, kept < 0 ? this.#layers.length : kept);
+  }
+
+  /** The newest event of `stream`; undefined where there is none. */
+  async head(stream: string): Promise<Head | undefined> {
+    const key: Key = { kind: 'stream', name: stream };
+    for (let i = this.#layers.length - 1; i >= 0; i--) {
+      const found = (this.#layers[i] as IndexLayer).find(key);
+      const postings = found instanceof Promise ? await found : found;
+      if (postings === undefined) continue;
+      const last = postings.lsns.length - 1;
+      return { revision: postings.firstRevision + last, lsn: postings.lsns[last] as number };
+    }
+    return undefined;
+  }
+
+  /** LSN of the newest event of `stream` in the layers in memory; `otherwise` where they have none. At once. */
+  newestLsn(stream: string, otherwise: number | undefined): number | undefined {
+    for (let i = this.#layers.length - 1; i >= 0; i--) {
+      const layer = this.#layers[i] as IndexLayer;
+      if (!(layer instanceof MemoryLayer)) break;
+      const lsns = layer.find({ kind: 'stream', name: stream })?.lsns;
+      if (lsns !== undefined) return lsns[lsns.length - 1];
+    }
+    return otherwise;
+  }
+
+  /** The postings of `key`, segment by segment, oldest first or newest first. Layers that come later are not seen. */
+  async *find(key: Key, backward = false): AsyncGenerator<Postings> {
+    const layers = backward ? [...this.#layers].reverse() : [...this.#layers];
+    for (const layer of layers) {
+      const found = layer.find(key);
+      const postings = found instanceof Promise ? await found : found;
+      if (postings !== undefined) yield postings;
+    }
+  }
+}
