@@ -126,7 +126,9 @@ export function place(bytes: Buffer, position: number, revision: number, created
 
 export const envelopeKind = (bytes: Uint8Array): number => bytes[1] as number;
 export const envelopePosition = (bytes: Uint8Array): number => readU64(asBuffer(bytes), 4);
-export const envelopePartitions = (bytes: Uint8Array): number => asBuffer(bytes).readUInt16LE(2);
+/** Milliseconds since the epoch; 0 where the record is no event. */
+export const envelopeCreated = (bytes: Uint8Array): number =>
+  envelopeKind(bytes) === KIND_EVENT ? readU64(asBuffer(bytes), 20) : 0;
 
 /** Reads what an index needs. Throws `ERR_VARVE_CORRUPT`. */
 export function decodeHead(payload: Uint8Array): EnvelopeHead {

@@ -50,6 +50,8 @@ export interface EventStoreOptions extends Omit<OpenLogOptions, 'readOnly'> {
   headCacheBytes?: number;
   /** Bytes of events that were read kept in memory. Default 16 MiB. */
   eventCacheBytes?: number;
+  /** Bytes of index files kept in memory. Default 32 MiB. */
+  streamIndexCacheBytes?: number;
 }
 
 export interface AppendToStreamOptions {
@@ -135,10 +137,12 @@ const anything = () => {};
  * partitions than the store was made with.
  */
 export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
-  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, ...logOptions } = options;
+  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, streamIndexCacheBytes, ...logOptions } =
+    options;
   if (partitions !== undefined) integer(1, MAX_PARTITIONS)(partitions, 'partitions');
   if (headCacheBytes !== undefined) cacheBytes(headCacheBytes, 'headCacheBytes');
   if (eventCacheBytes !== undefined) cacheBytes(eventCacheBytes, 'eventCacheBytes');
+  if (streamIndexCacheBytes !== undefined) cacheBytes(streamIndexCacheBytes, 'streamIndexCacheBytes');
   if ('readOnly' in logOptions) throw invalid('readOnly', logOptions.readOnly, 'absent: an event store owns its log');
   const decoding = { codecs: makeCodecRegistry(codec), upcasters: makeUpcasters(upcasters ?? []) };
   const log = await openLog(logOptions);
@@ -153,6 +157,7 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
       decoding,
       headCacheBytes: headCacheBytes ?? 16 * MIB,
       eventCacheBytes: eventCacheBytes ?? 16 * MIB,
+      streamIndexCacheBytes: streamIndexCacheBytes ?? 32 * MIB,
       maxQueuedAppends: logOptions.maxQueuedAppends ?? 65_536,
       batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor(segmentSize / BATCHES_PER_SEGMENT)),
     });
@@ -497,7 +502,7 @@ export class EventStore {
   async #close(): Promise<void> {
     this.#core.end();
     await Promise.all(this.#core.partitions.map(({ lane }) => lane.idle()));
-    await this.#core.engine.close();
+    await this.#core.close();
   }
 }
 

@@ -14,12 +14,13 @@ import {
   type StreamWrite,
 } from './commit-lane.js';
 import type { Engine, EnginePartition } from './engine.js';
-import { decodeEnvelope, decodeHead, envelopePartitions, KIND_EVENT } from './envelope.js';
-import { MemoryLayer } from './index-layer.js';
+import { decodeEnvelope, decodeHead, envelopeCreated } from './envelope.js';
+import { IndexCache } from './index-cache.js';
+import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { jsonCodec } from './json-codec.js';
 import { RecordReader } from './record-reader.js';
 import { type Decoding, decodeEvent, type RecordedEvent } from './recorded-event.js';
-import { StreamIndex } from './stream-index.js';
+import type { StreamIndex } from './stream-index.js';
 import {
   isMetadataStream,
   metadataStreamOf,
@@ -41,10 +42,16 @@ export interface CoreOptions extends LaneLimits {
   /** Bytes of stream states, and of events that were read, kept in memory. */
   readonly headCacheBytes: number;
   readonly eventCacheBytes: number;
+  /** Bytes of index files kept in memory. */
+  readonly streamIndexCacheBytes: number;
 }
+
+/** Index files that are held open. */
+const OPEN_INDEX_FILES = 64;
 
 export interface StorePartition {
   readonly log: EnginePartition;
+  readonly keeper: IndexKeeper;
   readonly index: StreamIndex;
   readonly lane: CommitLane;
 }
@@ -55,6 +62,7 @@ export class StoreCore implements LaneHost {
   readonly records: RecordReader;
   readonly partitions: StorePartition[] = [];
   closed = false;
+  readonly #indexFiles: IndexCache;
   readonly #states: LRUCache<string, StreamState>;
   readonly #loading = new Map<string, Promise<StreamState>>();
   /** Event id → where it went. */
@@ -68,6 +76,7 @@ export class StoreCore implements LaneHost {
     this.engine = engine;
     this.options = options;
     this.records = new RecordReader(options.partitions, options.eventCacheBytes);
+    this.#indexFiles = new IndexCache({ maxBytes: options.streamIndexCacheBytes, maxFiles: OPEN_INDEX_FILES });
     this.#states = new LRUCache({
       maxSize: options.headCacheBytes,
       sizeCalculation: (_, stream) => STATE_BYTES + 2 * stream.length,
@@ -78,10 +87,12 @@ export class StoreCore implements LaneHost {
     const core = new StoreCore(engine, options);
     const logs = await Promise.all(Array.from({ length: options.partitions }, (_, i) => engine.partition(i + 1)));
     for (const log of logs) await completeTransaction(log, logs);
+    await makeIndexFolder(engine);
     for (const log of logs) {
-      const index = new StreamIndex();
-      core.partitions.push({ log, index, lane: new CommitLane(log, core, options) });
-      await core.#indexAll(log, index);
+      const keeper = new IndexKeeper(engine, log, core.#indexFiles);
+      core.partitions.push({ log, keeper, index: keeper.index, lane: new CommitLane(log, core, options) });
+      await core.#takeUp(log);
+      await keeper.open(({ stream, revision }, payload) => core.#ids.set(idOf(payload), { stream, revision }));
     }
     return core;
   }
@@ -110,12 +121,14 @@ export class StoreCore implements LaneHost {
   async #load(stream: string): Promise<StreamState> {
     const { index, log } = this.partitionOf(stream);
     for (;;) {
+      const { moves } = index;
       const head = await index.head(stream);
       const kept = isMetadataStream(stream) ? undefined : await index.head(metadataStreamOf(stream));
       const metadata = kept === undefined ? NO_METADATA : await this.#readMetadata(log, kept.lsn);
       const known = this.#states.get(stream);
       if (known !== undefined) return known;
       // Something may have been appended meanwhile: what is newest is in memory, and is looked up at once.
+      if (moves !== index.moves) continue;
       if (index.newestLsn(stream, head?.lsn) !== head?.lsn) continue;
       if (kept !== undefined && index.newestLsn(metadataStreamOf(stream), kept.lsn) !== kept.lsn) continue;
       const revision = Math.max(head?.revision ?? -1, metadata.head ?? -1);
@@ -226,19 +239,15 @@ export class StoreCore implements LaneHost {
   }
 
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void {
-    const { index } = this.partitions[batch.partition - 1] as StorePartition;
-    let layer = index.newest;
-    if (!(layer instanceof MemoryLayer) || layer.segment < segment) {
-      layer = new MemoryLayer(segment);
-      index.push(layer);
-    }
+    const { keeper } = this.partitions[batch.partition - 1] as StorePartition;
+    const layer = keeper.layerOf(segment);
     for (const [stream, state] of states) this.#states.set(stream, state);
     let lsn = firstLsn;
     for (const { write, firstRevision } of batch.writes) {
       const { stream, events, idsGiven } = write;
       let revision = firstRevision;
       for (const { bytes, type, tags } of events) {
-        (layer as MemoryLayer).add(lsn++, { stream, revision, type, tags });
+        layer.add(lsn++, { stream, revision, type, tags });
         if (idsGiven) this.#ids.set(idOf(bytes), { stream, revision });
         revision++;
       }
@@ -270,28 +279,23 @@ export class StoreCore implements LaneHost {
     }
   }
 
-  async #indexAll(log: EnginePartition, index: StreamIndex): Promise<void> {
-    let layer: MemoryLayer | undefined;
-    for await (const batch of log.read({ visibility: 'written' }).batches()) {
-      for (const { lsn, payload, position } of batch) {
-        if (layer === undefined || layer.segment !== position.segmentIndex) {
-          layer = new MemoryLayer(position.segmentIndex);
-          index.push(layer);
-        }
-        const head = decodeHead(payload);
-        this.#nextPosition = Math.max(this.#nextPosition, head.position + 1);
-        if (head.partitions !== this.options.partitions)
-          throw otherPartitions(head.partitions, this.options.partitions);
-        if (head.kind !== KIND_EVENT) continue;
-        layer.add(lsn, head);
-        this.#ids.set(idOf(payload), { stream: head.stream, revision: head.revision });
-      }
-    }
+  /** Learns from a partition's last record what the store goes on with. */
+  async #takeUp(log: EnginePartition): Promise<void> {
+    const [last] = await log.read({ direction: 'backward', limit: 1, visibility: 'written' }).toArray();
+    if (last === undefined) return;
+    const head = decodeHead(last.payload);
+    if (head.partitions !== this.options.partitions) throw otherPartitions(head.partitions, this.options.partitions);
+    this.#nextPosition = Math.max(this.#nextPosition, head.position + 1);
+    this.#lastCreated = Math.max(this.#lastCreated, envelopeCreated(last.payload));
+  }
+
+  /** Gives everything back; the lanes are idle. */
+  async close(): Promise<void> {
+    for (const { keeper } of this.partitions) await keeper.close();
+    await this.#indexFiles.close();
+    await this.engine.close();
   }
 }
-
-/** The number of partitions that a record was written for. */
-export const partitionsOf = envelopePartitions;
 
 export function otherPartitions(kept: number, given: number): VarveError {
   return new VarveError(

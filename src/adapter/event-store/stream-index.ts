@@ -12,8 +12,10 @@ export interface Head {
 }
 
 export class StreamIndex {
-  /** Oldest first. */
-  readonly #layers: IndexLayer[] = [];
+  /** Oldest first. Another array after a purge: who goes through it meanwhile is not disturbed. */
+  #layers: IndexLayer[] = [];
+  /** Grows whenever a layer has moved: what was found out before may lack its newest events. */
+  moves = 0;
 
   get newest(): IndexLayer | undefined {
     return this.#layers[this.#layers.length - 1];
@@ -30,20 +32,26 @@ export class StreamIndex {
   /** A segment's layer has moved, from memory into a file. */
   replace(layer: IndexLayer): void {
     const at = this.#layers.findIndex(({ segment }) => segment === layer.segment);
-    if (at >= 0) this.#layers[at] = layer;
+    if (at < 0) return;
+    this.#layers[at] = layer;
+    this.moves++;
   }
 
   /** Forgets the layers of segments before `segment`, which were purged. */
   dropBefore(segment: number): IndexLayer[] {
     const kept = this.#layers.findIndex((layer) => layer.segment >= segment);
-    return this.#layers.splice(0, kept < 0 ? this.#layers.length : kept);
+    const count = kept < 0 ? this.#layers.length : kept;
+    const dropped = this.#layers.slice(0, count);
+    this.#layers = this.#layers.slice(count);
+    return dropped;
   }
 
   /** The newest event of `stream`; undefined where there is none. */
   async head(stream: string): Promise<Head | undefined> {
     const key: Key = { kind: 'stream', name: stream };
-    for (let i = this.#layers.length - 1; i >= 0; i--) {
-      const found = (this.#layers[i] as IndexLayer).find(key);
+    const layers = this.#layers;
+    for (let i = layers.length - 1; i >= 0; i--) {
+      const found = (layers[i] as IndexLayer).find(key);
       const postings = found instanceof Promise ? await found : found;
       if (postings === undefined) continue;
       const last = postings.lsns.length - 1;

@@ -1,0 +1,135 @@
+/**
+ * The layer of a sealed segment: its index file, made again from the log where it is missing or damaged.
+ */
+import type { Disk } from '../../disk/disk.js';
+import type { EnginePartition } from './engine.js';
+import { decodeHead, type EnvelopeHead, KIND_EVENT } from './envelope.js';
+import type { IndexCache } from './index-cache.js';
+import { IndexFile, type IndexValue } from './index-file.js';
+import { IndexDamaged, type IndexIdentity } from './index-header.js';
+import { type IndexLayer, type Key, type KeyKind, MemoryLayer, type Postings } from './index-layer.js';
+import { type IndexEntry, writeIndexFile } from './index-writer.js';
+
+/** A file that is damaged as often as this, though it was just made, is not a matter of the file. */
+const ATTEMPTS = 3;
+
+const PREFIXES: Record<KeyKind, string> = { stream: 's:', category: 'c:', type: 't:', tag: 'g:' };
+
+/** Sees an event that is being indexed. */
+export type Visit = (event: EnvelopeHead, payload: Uint8Array) => void;
+
+/** Writes what a layer in memory holds into the index file of its segment. */
+export function writeLayer(disk: Disk, path: string, identity: IndexIdentity, layer: MemoryLayer): Promise<number> {
+  return writeIndexFile(disk, path, identity, entriesOf(layer, identity.baseLsn));
+}
+
+function* entriesOf(layer: MemoryLayer, baseLsn: number): Generator<IndexEntry> {
+  for (const [{ kind, name }, { firstRevision, lsns }] of layer.entries()) {
+    yield { key: PREFIXES[kind] + name, value: firstRevision, postings: lsns.map((lsn) => lsn - baseLsn) };
+  }
+}
+
+/** Reads a segment's events into a layer; `visit` sees each of them. */
+export async function readLayer(
+  log: EnginePartition,
+  { segment, baseLsn, lastLsn }: IndexIdentity,
+  visit?: Visit,
+): Promise<MemoryLayer> {
+  const layer = new MemoryLayer(segment);
+  if (lastLsn < baseLsn) return layer;
+  for await (const batch of log.read({ from: baseLsn, to: lastLsn, visibility: 'written' }).batches()) {
+    for (const { lsn, payload } of batch) {
+      const head = decodeHead(payload);
+      if (head.kind !== KIND_EVENT) continue;
+      layer.add(lsn, head);
+      visit?.(head, payload);
+    }
+  }
+  return layer;
+}
+
+export class FileLayer implements IndexLayer {
+  readonly segment: number;
+  readonly #log: EnginePartition;
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #identity: IndexIdentity;
+  readonly #cache: IndexCache;
+  #file: Promise<IndexFile> | undefined;
+  #gone = false;
+
+  /** The file need not be there: it is looked for, and made where it must be, when something is asked of it. */
+  constructor(log: EnginePartition, disk: Disk, path: string, identity: IndexIdentity, cache: IndexCache) {
+    this.segment = identity.segment;
+    this.#log = log;
+    this.#disk = disk;
+    this.#path = path;
+    this.#identity = identity;
+    this.#cache = cache;
+  }
+
+  find({ kind, name }: Key): Promise<Postings | undefined> | undefined {
+    if (this.#gone) return undefined; // purged, with everything in it
+    const key = PREFIXES[kind] + name;
+    return this.#mending(async (file) => this.#postings(await file.get(key)));
+  }
+
+  async *streams(prefix: string): AsyncGenerator<readonly [string, Postings]> {
+    const begin = PREFIXES.stream;
+    let after: string | undefined;
+    // Piece by piece, so that a file which is made again in between is read on from where the old one was left.
+    for (;;) {
+      const entries = await this.#mending(async (file) => {
+        const some: (readonly [string, Postings])[] = [];
+        const range = { prefix: begin + prefix, ...(after === undefined ? {} : { after }) };
+        for await (const { key, ...value } of file.entries(range)) {
+          some.push([key.slice(begin.length), this.#postings(value) as Postings]);
+          if (some.length === 512) break;
+        }
+        return some;
+      });
+      yield* entries;
+      const last = entries[entries.length - 1];
+      if (last === undefined) return;
+      after = begin + last[0];
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#gone = true;
+    const file = await this.#file?.catch(() => undefined); // what was wrong was told to whoever asked for it
+    await file?.close();
+  }
+
+  #postings(found: IndexValue | undefined): Postings | undefined {
+    if (found === undefined) return undefined;
+    const { baseLsn } = this.#identity;
+    return { firstRevision: found.value, lsns: Array.from(found.postings, (posting) => posting + baseLsn) };
+  }
+
+  /** Uses the file, and makes it again where it turns out to be damaged. */
+  async #mending<T>(use: (file: IndexFile) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const opening = this.#file ?? this.#open();
+      this.#file = opening;
+      try {
+        return await use(await opening);
+      } catch (error) {
+        if (this.#file === opening) this.#file = undefined;
+        if (!(error instanceof IndexDamaged) || attempt === ATTEMPTS) throw error;
+        const damaged = await opening.catch(() => undefined);
+        await damaged?.close();
+      }
+    }
+  }
+
+  async #open(): Promise<IndexFile> {
+    const open = () => IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache);
+    const there = await open();
+    if (there !== undefined) return there;
+    await writeLayer(this.#disk, this.#path, this.#identity, await readLayer(this.#log, this.#identity));
+    const made = await open();
+    if (made === undefined) throw new IndexDamaged(this.#path, 'it was made anew, and cannot be read');
+    return made;
+  }
+}
