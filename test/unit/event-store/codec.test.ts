@@ -113,6 +113,12 @@ describe('a codec of the application', () => {
     expect(codec.decode(codec.encode(1, 'metadata'))).toBe('>>metadata1');
   });
 
+  test('is held to the same errors when a store brings it along', () => {
+    const { codec, byId } = makeCodecRegistry({ ...upper, decode: (bytes) => JSON.parse(String(bytes)) });
+    expect(thrown(() => codec.encode(Object.create(null))).code).toBe('ERR_VARVE_INVALID_EVENT');
+    expect(thrown(() => byId(CUSTOM_CODEC_ID).decode(new Uint8Array())).code).toBe('ERR_VARVE_INVALID_EVENT');
+  });
+
   test('is found again by its number, beside the built-in ones', () => {
     const registry = makeCodecRegistry(upper);
     expect(registry.id).toBe(CUSTOM_CODEC_ID);

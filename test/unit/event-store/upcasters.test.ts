@@ -201,6 +201,14 @@ describe('a list of upcasters', () => {
     expect(apply(event('B', 1))).toEqual(event('C', 2, ['B@1', 'C@1']));
   });
 
+  test('may part and meet again many times: each upcaster is followed once, not once for each way to it', () => {
+    const list = Array.from({ length: 50 }, (_, i) => [
+      step('A', i + 1, { toType: ['A', 'B'], upcast: ({ data }) => ({ data, type: 'B' }) }),
+      step('B', i + 1, { toType: ['A', 'B'], upcast: ({ data }) => ({ data, type: 'A' }) }),
+    ]).flat();
+    expect(makeUpcasters(list).apply(event('A', 1))).toEqual(event('A', 51));
+  });
+
   test('may use the whole range of versions', () => {
     const { apply } = makeUpcasters([step('A', 1, { to: 65_534 }), step('A', 65_534)]);
     expect(apply(event('A', 1)).schemaVersion).toBe(65_535);
