@@ -8,8 +8,8 @@
 
 const BITS_PER_KEY = 10;
 const PROBES = 7;
-/** In smaller filters the probes of one key would fall on each other. */
-const MIN_BYTES = 8;
+/** In smaller filters chance has too much to say: some would be wrong far more often than others. */
+const MIN_BYTES = 64;
 
 export class KeyFilter {
   readonly bytes: Uint8Array;
