@@ -91,13 +91,23 @@ export class SegmentSupply {
         // The file may have been made with less than all its space, or copied with holes. A store into a mapped hole
         // kills the process when the disk is full, so it is mapped only once all of it is reserved.
         await file.allocate('allocate', segmentSize);
-        await file.dropCache?.(end); // recovery has looked at what is going to be written through the mapping
+      } catch (cause) {
+        return this.#unmapped(file, end, cause);
+      }
+      // Recovery has looked at what is going to be written through the mapping. This syncs, and a failed sync is final.
+      await file.dropCache?.(end);
+      try {
         return new MappedImage(file, segmentSize);
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause);
-        this.#config.events.emit('degraded', { option: 'io', wanted: 'mmap', used: 'write', reason });
+        return this.#unmapped(file, end, cause);
       }
     }
+    return new WrittenImage(file, end);
+  }
+
+  #unmapped(file: DiskFile, end: number, cause: unknown): SegmentImage {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    this.#config.events.emit('degraded', { option: 'io', wanted: 'mmap', used: 'write', reason });
     return new WrittenImage(file, end);
   }
 

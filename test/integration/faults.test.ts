@@ -145,6 +145,23 @@ describe.each(ios)("a failed sync is final, io: '%s'", (io) => {
     expect(again.durableLsn).toBe(4);
   });
 
+  test('also the one that comes before recovery drops the cache', async () => {
+    const disk = faultyDisk();
+    const directory = temporaryDirectory();
+    const log = await openTestLog({ directory, io, segmentSize: 8 * KIB });
+    await (await log.partition(1)).append(bytesOf('kept'));
+    await log.close();
+    disk.fail('dropCache', FIRST_SEGMENT, 'EIO', { times: 1 });
+    const again = await openTestLog({ directory, disk, io, segmentSize: 8 * KIB });
+    const degraded = events(again, 'degraded');
+    if (io === 'mmap') expect(await codeOf(again.partition(1))).toBe('ERR_VARVE_IO');
+    expect(await payloads(await again.partition(1))).toEqual(['kept']);
+    await turns();
+    expect(degraded).toEqual([]);
+    await within(again.close(), 'close');
+    expect(heldIn(directory) ?? []).toEqual([]);
+  });
+
   test('a failed close: told, and everything is given back', async () => {
     const disk = faultyDisk();
     const directory = temporaryDirectory();

@@ -30,6 +30,7 @@ export type OperationKind =
   | 'write'
   | 'sync'
   | 'allocate'
+  | 'dropCache'
   | 'truncate'
   | 'map'
   | 'close';
@@ -307,6 +308,10 @@ class FaultyFile implements DiskFile {
 
   allocate(mode: AllocateMode, size: number): Promise<void> {
     return this.#run('allocate', () => this.#file.allocate(mode, size), 0, size);
+  }
+
+  dropCache(from: number): Promise<void> {
+    return this.#run('dropCache', async () => this.#file.dropCache?.(from), from);
   }
 
   truncate(size: number): Promise<void> {

@@ -1,0 +1,53 @@
+/**
+ * What the children of these tests do to a log: small programs that take every path to the disk.
+ *
+ * Each is given a function that makes a new session: one for each time that it opens the log.
+ *
+ * @typedef {() => import('./session.js').Session} NewSession
+ */
+
+/** Every operation there is. */
+export async function life(/** @type {NewSession} */ newSession) {
+  const session = newSession();
+  await session.open();
+  if (session.partition !== undefined) {
+    await session.append();
+    await session.append('written');
+    await session.rotate();
+    await session.batch(3);
+    await session.write();
+    await session.append(); // the segment is full: it rotates by itself
+    await session.append();
+    await session.purge(2);
+    await session.rotate('reuse');
+    await session.batch(3);
+    await session.rotate();
+    await session.append();
+    await session.truncate(3); // cuts the batch in two, and takes the newest segment away
+    await session.append();
+    await session.write(true);
+  }
+  if (session.log !== undefined) await session.close();
+}
+
+/** What a program does that starts on a log that is there. */
+export async function recover(/** @type {NewSession} */ newSession) {
+  const session = newSession();
+  await session.open();
+  if (session.partition !== undefined) await session.append();
+  if (session.log !== undefined) await session.close();
+}
+
+/** A life, and in the same process the next one. */
+export async function lives(/** @type {NewSession} */ newSession) {
+  await life(newSession);
+  await recover(newSession);
+}
+
+/** What a log must still be good for, whatever has happened to it: opening, appending, closing, and opening again. */
+export async function judge(/** @type {NewSession} */ newSession) {
+  await recover(newSession);
+  const session = newSession();
+  await session.open();
+  await session.close();
+}
