@@ -3,14 +3,22 @@
  * another, as lines of the same JSON on its standard input ask for.
  */
 import { createInterface } from 'node:readline';
-import * as scripts from './scripts.js';
+import { die, killerAt } from './killer.js';
+import { scripts } from './scripts.js';
 import { Session, tell } from './session.js';
+import { watchedDisk } from './watched-disk.js';
 
 /** @param {string} request */
 async function run(request) {
-  const { script, options, firstId } = JSON.parse(request);
+  const { script, options, firstId, kill } = JSON.parse(request);
+  let session;
+  const disk = kill === undefined ? undefined : watchedDisk(killerAt(kill, () => session.step));
   let sessions = 0;
-  await scripts[script](() => new Session(options, firstId + 100 * sessions++));
+  await scripts[script](() => {
+    session = new Session({ ...options, ...(disk && { disk }) }, firstId + 100 * sessions++);
+    return session;
+  }, die);
+  await disk?.close();
   tell({ end: true });
 }
 

@@ -5,9 +5,10 @@
  *
  * @typedef {() => import('./session.js').Session} NewSession
  */
+import { TORN } from './crash-points.js';
 
 /** Every operation there is. */
-export async function life(/** @type {NewSession} */ newSession) {
+async function life(/** @type {NewSession} */ newSession) {
   const session = newSession();
   await session.open();
   if (session.partition !== undefined) {
@@ -31,23 +32,36 @@ export async function life(/** @type {NewSession} */ newSession) {
 }
 
 /** What a program does that starts on a log that is there. */
-export async function recover(/** @type {NewSession} */ newSession) {
+async function recover(/** @type {NewSession} */ newSession) {
   const session = newSession();
   await session.open();
   if (session.partition !== undefined) await session.append();
   if (session.log !== undefined) await session.close();
 }
 
+/** Two durable records, two that are not, and death. */
+async function torn(/** @type {NewSession} */ newSession, /** @type {(point: string) => void} */ die) {
+  const session = newSession();
+  await session.open();
+  await session.append();
+  await session.append();
+  await session.append('written');
+  await session.append('written');
+  die(TORN);
+}
+
 /** A life, and in the same process the next one. */
-export async function lives(/** @type {NewSession} */ newSession) {
+async function lives(/** @type {NewSession} */ newSession) {
   await life(newSession);
   await recover(newSession);
 }
 
 /** What a log must still be good for, whatever has happened to it: opening, appending, closing, and opening again. */
-export async function judge(/** @type {NewSession} */ newSession) {
+async function judge(/** @type {NewSession} */ newSession) {
   await recover(newSession);
   const session = newSession();
   await session.open();
   await session.close();
 }
+
+export const scripts = { life, lives, recover, torn, judge };

@@ -23,7 +23,7 @@ const PARTITION = 1;
 export const tell = (line) => writeSync(1, `${JSON.stringify(line)}\n`);
 
 for (const event of ['unhandledRejection', 'uncaughtException']) {
-  process.on(event, (error) => {
+  process.on(event, (/** @type {any} */ error) => {
     tell({ untold: String(error?.stack ?? error) });
     process.exit(70);
   });
@@ -47,7 +47,7 @@ function idOf(payload) {
   return Number.isInteger(id) && Buffer.compare(payload, payloadOf(id)) === 0 ? id : -1;
 }
 
-function systemCause(error) {
+function systemCause(/** @type {any} */ error) {
   for (let e = error; e; e = e.cause) if (e.code && !String(e.code).startsWith('ERR_VARVE_')) return e.code;
   return undefined;
 }
@@ -82,9 +82,10 @@ export class Session {
     tell({ step });
     try {
       await work();
-    } catch (error) {
+    } catch (caught) {
+      const error = /** @type {Error} */ (caught);
       const code = error instanceof VarveError ? error.code : undefined;
-      tell({ error: { step, code, cause: systemCause(error), message: String(error?.message ?? error) } });
+      tell({ error: { step, code, cause: systemCause(error), message: error.message } });
     }
   }
 
@@ -120,10 +121,14 @@ export class Session {
     return ids;
   }
 
+  #takeOne() {
+    return /** @type {number} */ (this.#take(1)[0]);
+  }
+
   /** @param {'durable' | 'written'} ack */
   append(ack = 'durable') {
     return this.do('append', async () => {
-      const [id] = this.#take(1);
+      const id = this.#takeOne();
       const { lsn } = await this.#partition.append(payloadOf(id), { ack });
       tell({ ack: [[lsn, id]], durable: ack === 'durable' });
     });
@@ -140,7 +145,7 @@ export class Session {
   /** Writes without waiting, and makes it durable with a sync unless `unsynced`. */
   write(unsynced = false) {
     return this.do(unsynced ? 'write' : 'sync', async () => {
-      const [id] = this.#take(1);
+      const id = this.#takeOne();
       const lsn = this.#partition.write(payloadOf(id));
       if (unsynced) return;
       await this.#partition.sync();

@@ -71,17 +71,19 @@ export async function runTraced(
 
 /** Lines as `4711  fdatasync(23</tmp/x/part_1_0000000001.wal>) = -1 EIO (Input/output error) (INJECTED)`, by begin. */
 function parse(trace: string): TracedCall[] {
-  const calls: { name: string; files: string[]; thread: string; injected: boolean }[] = [];
+  const calls: TracedCall[] = [];
+  const begun = new Map<string, number>();
   for (const line of trace.split('\n')) {
-    const begun = /^(\d+)\s+(\w+)\((.*)/.exec(line);
-    if (begun !== null) {
-      const [, thread = '', name = '', rest = ''] = begun;
-      const files = [...rest.matchAll(/[<"]([^<>"]*)[>"]/g)].map(([, file = '']) => path.basename(file));
-      calls.push({ name, files, thread, injected: line.includes('(INJECTED)') });
+    const [, thread = '', resumed, name = '', rest = ''] = /^(\d+)\s+(<\.\.\. )?(\w+)[( ](.*)/.exec(line) ?? [];
+    if (name === '') continue; // the end of a thread
+    const injected = rest.includes('(INJECTED)');
+    const at = begun.get(thread);
+    if (resumed !== undefined && at !== undefined) {
+      calls[at] = { ...(calls[at] as TracedCall), injected };
+      continue;
     }
-    const resumed = /^(\d+)\s+<\.\.\. (\w+) resumed>.*\(INJECTED\)/.exec(line);
-    const call = resumed && calls.findLast(({ thread, name }) => thread === resumed[1] && name === resumed[2]);
-    if (call) call.injected = true;
+    const files = [...rest.matchAll(/[<"]([^<>"]*)[>"]/g)].map(([, file = '']) => path.basename(file));
+    begun.set(thread, calls.push({ name, files, thread, injected }) - 1);
   }
   return calls;
 }
