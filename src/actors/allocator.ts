@@ -65,6 +65,7 @@ export class Allocator {
   #cause: unknown;
   #preparing: Promise<void> = Promise.resolve();
   #stopped = false;
+  #retry: NodeJS.Timeout | undefined;
   #removing: Promise<unknown> = Promise.resolve();
 
   constructor(config: AllocatorConfig) {
@@ -82,6 +83,7 @@ export class Allocator {
       },
       blocked: () => {
         this.#space = 'blocked';
+        this.#retry?.ref(); // it may have been set ahead of need
         for (const taker of this.#takers) {
           if (taker.need.urgent()) taker.need.noSpace();
         }
@@ -97,8 +99,8 @@ export class Allocator {
     // Lacking space ahead of need must not keep a process alive that has nothing else to do; a waiting append must.
     const clock = {
       setTimeout: (fn: (...args: unknown[]) => void, ms: number) => {
-        const timer = setTimeout(fn, ms);
-        return this.#takers.some(({ need }) => need.urgent()) ? timer : timer.unref();
+        this.#retry = setTimeout(fn, ms);
+        return this.#takers.some(({ need }) => need.urgent()) ? this.#retry : this.#retry.unref();
       },
       clearTimeout: (id: NodeJS.Timeout) => clearTimeout(id),
     };
