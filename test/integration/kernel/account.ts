@@ -5,7 +5,8 @@
 
 export interface Line {
   step?: string;
-  found?: { oldest: number; durableLsn: number; records: [number, number][] };
+  opened?: { oldest: number; durableLsn: number };
+  found?: [number, number][];
   try?: number[];
   ack?: [number, number][];
   durable?: boolean;
@@ -29,11 +30,12 @@ export class Account {
   readonly #kept = new Map<number, number>();
   #oldest = 1;
   #purgeAsked = 1;
-  /** A truncation that was begun, and not answered: it is done wholly or not at all. */
-  #truncating: number | undefined;
+  /** Truncations that were begun, and not answered with success: each is done wholly or not at all. */
+  #truncating = new Set<number>();
   /** Ids that were tried before the partition failed; undefined while it has not. */
   #failed: Set<number> | undefined;
-  /** How often the partition was opened. */
+  #opened = { oldest: 1, durableLsn: 0 };
+  /** How often the partition was opened and read. */
   found = 0;
 
   /** `kind`: what has happened, or is made to happen, to the process or the disk. */
@@ -45,7 +47,7 @@ export class Account {
     for (const [lsn, id] of this.#kept) copy.#kept.set(lsn, id);
     copy.#oldest = this.#oldest;
     copy.#purgeAsked = this.#purgeAsked;
-    copy.#truncating = this.#truncating;
+    copy.#truncating = new Set(this.#truncating);
     return copy;
   }
 
@@ -58,11 +60,12 @@ export class Account {
     if (line.ack !== undefined) this.#acknowledge(line.ack, line.durable === true);
     if (line.purging !== undefined) this.#purgeAsked = Math.max(this.#purgeAsked, line.purging);
     if (line.purged !== undefined) this.#oldest = Math.max(this.#oldest, line.purged);
-    if (line.truncating !== undefined) this.#truncating = line.truncating;
+    if (line.truncating !== undefined) this.#truncating.add(line.truncating);
     if (line.truncated !== undefined) {
       this.#forget(line.truncated);
-      this.#truncating = undefined;
+      this.#truncating.clear();
     }
+    if (line.opened !== undefined) this.#open(line.opened);
     if (line.found !== undefined) this.#judge(line.found);
   }
 
@@ -87,17 +90,23 @@ export class Account {
     }
   }
 
-  #judge({ oldest, durableLsn, records }: NonNullable<Line['found']>): void {
-    this.found++;
+  #open(opened: NonNullable<Line['opened']>): void {
+    const { oldest, durableLsn } = opened;
+    this.#opened = opened;
     if (oldest < this.#oldest) throw new Error(`purged up to ${this.#oldest}, and ${oldest} is there again`);
     if (oldest > this.#purgeAsked) throw new Error(`begins at ${oldest}; purged was only before ${this.#purgeAsked}`);
-    if (records.length !== durableLsn - oldest + 1) {
-      throw new Error(`${records.length} records from ${oldest} to ${durableLsn}`);
-    }
-    if (this.#truncating === durableLsn) this.#forget(durableLsn);
-    this.#truncating = undefined;
+    if (this.#truncating.has(durableLsn)) this.#forget(durableLsn);
+    this.#truncating.clear();
     for (const lsn of this.#kept.keys()) {
       if (lsn > durableLsn) throw new Error(`LSN ${lsn} was acknowledged; the log ends at ${durableLsn}`);
+    }
+  }
+
+  #judge(records: NonNullable<Line['found']>): void {
+    const { oldest, durableLsn } = this.#opened;
+    this.found++;
+    if (records.length !== durableLsn - oldest + 1) {
+      throw new Error(`${records.length} records from ${oldest} to ${durableLsn}`);
     }
     const ids = new Set<number>();
     records.forEach(([lsn, id], i) => {

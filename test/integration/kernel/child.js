@@ -3,21 +3,21 @@
  * another, as lines of the same JSON on its standard input ask for.
  */
 import { createInterface } from 'node:readline';
-import { die, killerAt } from './killer.js';
+import { killerAt } from './killer.js';
 import { scripts } from './scripts.js';
 import { Session, tell } from './session.js';
 import { watchedDisk } from './watched-disk.js';
 
 /** @param {string} request */
 async function run(request) {
-  const { script, options, firstId, kill } = JSON.parse(request);
+  const { script, options, firstId, kill, patience, ...rest } = JSON.parse(request);
   let session;
   const disk = kill === undefined ? undefined : watchedDisk(killerAt(kill, () => session.step));
   let sessions = 0;
   await scripts[script](() => {
-    session = new Session({ ...options, ...(disk && { disk }) }, firstId + 100 * sessions++);
+    session = new Session({ ...options, ...(disk && { disk }) }, firstId + 100 * sessions++, patience);
     return session;
-  }, die);
+  }, rest);
   await disk?.close();
   tell({ end: true });
 }

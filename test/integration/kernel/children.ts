@@ -17,6 +17,10 @@ export interface Run {
   readonly firstId: number;
   /** Name of the crash point at which the child kills itself, or how many changes of the disk it makes before. */
   readonly kill?: string | number;
+  /** Milliseconds after which the child closes its log when space is lacking. Default: never. */
+  readonly patience?: number;
+  /** What else the script wants to know. */
+  readonly [argument: string]: unknown;
 }
 
 export interface Outcome {
@@ -37,12 +41,13 @@ export async function runChild(
   const [command = '', ...args] = [...prefix, process.execPath, child, JSON.stringify(run)];
   const running = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a process group, with what the prefix starts
     env: { ...process.env, NODE_OPTIONS: '', ...env },
   });
   let hung = false;
   const watchdog = setTimeout(() => {
     hung = true;
-    running.kill('SIGKILL');
+    process.kill(-(running.pid as number), 'SIGKILL');
   }, HANG_MS);
   const exited = once(running, 'exit');
   const [lines, stderr, [status, signal]] = await Promise.all([
@@ -85,13 +90,15 @@ export class Judge {
     const run: Run = { script: 'judge', options: { ...options, verify: 'full' }, firstId: this.#nextId };
     this.#nextId += 1000;
     this.#process.stdin.write(`${JSON.stringify(run)}\n`);
-    for (;;) {
+    const lines: Line[] = [];
+    while (!lines.at(-1)?.end) {
       const { value, done } = await this.#lines.next();
       if (done) throw new Error('the judging process has ended');
-      const line = JSON.parse(value) as Line;
+      lines.push(JSON.parse(value));
+    }
+    for (const line of lines) {
       if (line.error !== undefined) throw new Error(`${line.error.step}: ${line.error.message}`);
       account.hear(line);
-      if (line.end) break;
     }
     if (account.found < before + 2) throw new Error('not opened twice');
   }

@@ -4,7 +4,8 @@
  *
  * Lines, in the order in which things happen:
  *   { step }                            what is done from here on
- *   { found: { oldest, records } }      a partition was opened; records are [lsn, id], id = −1 where the bytes are wrong
+ *   { opened: { oldest, durableLsn } }  the partition was opened, and states this
+ *   { found: [[lsn, id], …] }           all its records; id = −1 where the bytes are wrong
  *   { try: [id, …] }                    these are about to be appended
  *   { ack: [[lsn, id], …], durable }    they were acknowledged, as durable or as written
  *   { purging: lsn } { purged: oldest } { truncating: lsn } { truncated: lsn }
@@ -14,7 +15,8 @@
  *   { untold }                          an unhandled rejection or exception: nothing may ever cause one
  *   { end: true }                       the script has come to its end
  */
-import { writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { openLog, VarveError } from '../../../dist/index.js';
 
 const PARTITION = 1;
@@ -55,6 +57,7 @@ function systemCause(/** @type {any} */ error) {
 export class Session {
   #options;
   #nextId;
+  #patience;
   #log;
   #partition;
   step = 'begin';
@@ -62,10 +65,12 @@ export class Session {
   /**
    * @param {import('varve').OpenLogOptions} options
    * @param {number} firstId ids below were given out by others
+   * @param {number} [patience] ms after which the log is closed when space is lacking; default: never
    */
-  constructor(options, firstId) {
+  constructor(options, firstId, patience) {
     this.#options = options;
     this.#nextId = firstId;
+    this.#patience = patience;
   }
 
   get log() {
@@ -89,7 +94,7 @@ export class Session {
     }
   }
 
-  /** Opens the log and the partition, and tells what is in it. */
+  /** Opens the log and the partition, reads and verifies everything, and tells what is there. */
   open() {
     return this.do('open', async () => {
       this.#log = await openLog(this.#options);
@@ -98,21 +103,15 @@ export class Session {
       log.events.on('degraded', ({ option, reason }) => tell({ degraded: option, reason }));
       log.events.on('spacePressure', ({ cause }) => {
         tell({ pressure: systemCause(cause) });
-        // Where space never comes back, closing is what ends the waiting; where it does, this is long after.
-        setTimeout(() => log.close().catch(() => {}), 700).unref();
+        if (this.#patience !== undefined) setTimeout(() => log.close().catch(() => {}), this.#patience).unref();
       });
       this.#partition = await log.partition(PARTITION);
-      await this.find();
+      const { oldestLsn, durableLsn } = this.#partition;
+      tell({ opened: { oldest: oldestLsn, durableLsn } });
+      const records = await this.#partition.read().toArray();
+      await this.#partition.verify();
+      tell({ found: records.map(({ lsn, payload }) => [lsn, idOf(payload)]) });
     });
-  }
-
-  /** Reads and verifies everything, and tells it. */
-  async find() {
-    const records = await this.#partition.read().toArray();
-    await this.#partition.verify();
-    const oldest = this.#partition.oldestLsn;
-    const { durableLsn } = this.#partition;
-    tell({ found: { oldest, durableLsn, records: records.map(({ lsn, payload }) => [lsn, idOf(payload)]) } });
   }
 
   #take(count) {
@@ -174,6 +173,26 @@ export class Session {
       tell({ truncating: lsn });
       await this.#partition.truncateAfter(lsn);
       tell({ truncated: lsn });
+    });
+  }
+
+  /** Runs a command of the shell, whose parent process ($PPID) is this one. */
+  run(command, step = 'run') {
+    return this.do(step, async () => {
+      const { status, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+      if (status !== 0) throw new Error(`${command}: ${stderr}`);
+    });
+  }
+
+  /** Fills the file system that `ballast` lies in until exactly `free` bytes are left: whole pages. */
+  fill(ballast, free) {
+    return this.do('fill', async () => {
+      const left = () => {
+        const { bavail, bsize } = statfsSync(this.#options.directory);
+        return bavail * bsize;
+      };
+      writeFileSync(ballast, new Uint8Array(left() - free));
+      if (left() !== free) throw new Error(`${left()} bytes are free, not ${free}`);
     });
   }
 
