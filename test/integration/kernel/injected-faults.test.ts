@@ -39,11 +39,19 @@ const TRACED = Object.values(CALLS).join(',');
 
 interface Setting {
   readonly name: string;
+  readonly calls: Call[];
   readonly io: 'mmap' | 'write';
   readonly env: NodeJS.ProcessEnv;
 }
-const settings: Setting[] = (await backEnds()).map((io) => ({ name: `io: '${io}'`, io, env: {} }));
-settings.push({ name: 'no native parts', io: 'write', env: { VARVE_NATIVE: '0' } });
+const ALL = Object.keys(CALLS) as Call[];
+const ios = await backEnds();
+const withoutMapping = ALL.filter((call) => call !== 'mmap' && (call !== 'fallocate' || ios.includes('mmap')));
+const settings: Setting[] = ios.map((io) => {
+  return { name: `io: '${io}'`, io, env: {}, calls: io === 'mmap' ? ALL : withoutMapping };
+});
+// What is done in another way without native parts: space is reserved by writing zeros.
+const otherwise: Call[] = ['fdatasync', 'pwrite', 'ftruncate', 'rename'];
+settings.push({ name: 'no native parts', io: 'write', env: { VARVE_NATIVE: '0' }, calls: otherwise });
 
 const judge = new Judge();
 afterAll(() => judge.end());
@@ -122,7 +130,7 @@ async function eachOf<T>(items: readonly T[], use: (item: T) => Promise<void>): 
   const baseline = problem === undefined ? run(setting, undefined) : Promise.resolve([]);
   baseline.catch(() => {}); // the tests below await it
 
-  test.each(Object.keys(CALLS) as Call[])(
+  test.each(setting.calls)(
     '%s',
     async (call) => {
       const count = occurs(await baseline, call);
@@ -136,9 +144,7 @@ async function eachOf<T>(items: readonly T[], use: (item: T) => Promise<void>): 
           throw error;
         }
       });
-      const expected =
-        (setting.io === 'mmap' || call !== 'mmap') && (setting.env.VARVE_NATIVE !== '0' || call !== 'fallocate');
-      expect(hit > 0).toBe(expected);
+      expect(hit).toBeGreaterThan(0);
     },
     FULL ? 1_800_000 : 120_000,
   );
