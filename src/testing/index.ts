@@ -1,5 +1,39 @@
 /** What users import as varve/testing. */
 
+export {
+  type Journal,
+  JournalConcurrencyError,
+  type JournalEvent,
+  type JournalRange,
+  type PersistenceIdPage,
+  type SaveOptions,
+  type Snapshot,
+  type SnapshotCriteria,
+  type SnapshotStore,
+  type StoredEvent,
+  type TaggedEvent,
+  type TagRange,
+} from '../adapter/journal.js';
+export { type Command, command } from './application/command.js';
+export type { Crash } from './application/crash-points.js';
+export { type CrashRecoveryOptions, type CrashScenario, crashRecovery } from './application/crash-recovery.js';
+export type { Application, InvariantContext, Program, SetupContext } from './application/life.js';
+export { CrashRecoveryViolation } from './application/violation.js';
+export {
+  batch,
+  type LogStep,
+  logProgram,
+  logStep,
+  maxPayloadSize,
+  type PayloadOptions,
+  payload,
+  runStep,
+} from './arbitraries.js';
+export { type ConformanceCase, registerCases, type TestRunner } from './conformance/case.js';
+export { type JournalConformanceOptions, journalConformance } from './conformance/journal-conformance.js';
+export type { JournalOptions } from './conformance/journal-fixture.js';
+export type { JournalCapabilities } from './conformance/journal-queries.js';
+export { type SnapshotConformanceOptions, snapshotStoreConformance } from './conformance/snapshot-conformance.js';
 export type { CrashChoice, Extreme } from './crash.js';
 export { fsyncRun, type Rates, randomRun, smallRuns } from './crash-campaign.js';
 export { type CrashCounts, type CrashRun, CrashViolation, exploreCrashes, newCounts } from './crash-explorer.js';
@@ -9,8 +43,3 @@ export type { WritebackFailure } from './inode.js';
 export { changesDisk, type Operation, type OperationHook, type OperationKind, type Schedule } from './operations.js';
 export { Random } from './random.js';
 export { SimulatedDisk, type SimulatedDiskOptions } from './simulated-disk.js';
-export { type Command, command } from './application/command.js';
-export { type CrashRecoveryOptions, crashRecovery, type CrashScenario } from './application/crash-recovery.js';
-export type { Crash } from './application/crash-points.js';
-export type { Application, InvariantContext, Program, SetupContext } from './application/life.js';
-export { CrashRecoveryViolation } from './application/violation.js';

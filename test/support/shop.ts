@@ -51,7 +51,6 @@ export class Shop {
 
   static async open(disk: Disk, segmentSize: number, world: World): Promise<Shop> {
     const log = await openLog({ directory: '/shop', disk, segmentSize });
-    // biome-ignore lint/complexity/noThisInStatic: of the class that it is called on, mistakes and all
     const shop = new this(log, await log.partition(1), await log.partition(2), world);
     await shop.recover();
     return shop;

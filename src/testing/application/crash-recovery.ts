@@ -68,9 +68,7 @@ export function crashRecovery<App, Model = undefined>(
   return asyncProperty(scenarios(options), (scenario) => explore(options, scenario, { states, crashes, timeout }));
 }
 
-function scenarios<App, Model>(
-  options: CrashRecoveryOptions<App, Model>,
-): fc.Arbitrary<CrashScenario<App, Model>> {
+function scenarios<App, Model>(options: CrashRecoveryOptions<App, Model>): fc.Arbitrary<CrashScenario<App, Model>> {
   const { array, constantFrom, integer, noShrink, oneof, record } = fastCheck('crashRecovery');
   const { steps = 8, stepsAfter = 3, concurrency = 1, segmentSizes = [8 * 1024, 64 * 1024] } = options;
   atLeast(0, { stepsAfter });
