@@ -85,7 +85,8 @@ describe('crashes', () => {
         expect(kinds).toContain(`${when} ${kind}`);
       }
     }
-    expect(places).toContain('between operations of the disk');
+    const between = crashes.filter(({ where }) => where.startsWith('between operations of the disk'));
+    expect(new Set(between.map(({ during }) => during))).toEqual(new Set(['after append()', 'after teardown']));
     // As many before as after, each operation once.
     const numbers = (when: string) =>
       places.filter((place) => place.startsWith(when)).map((place) => /operation (\d+)/.exec(place)?.[1]);
