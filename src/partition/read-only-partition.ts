@@ -95,10 +95,12 @@ export class ReadOnlyPartition implements PartitionBackend {
 
   async changedBehind(): Promise<boolean> {
     const { disk, directory } = this.#config;
+    const before = this.catalogue.oldest?.index;
     const indexes = segmentIndexes(await disk.list(directory), this.partition);
-    if (indexes[0] === this.catalogue.oldest?.index) return false;
+    if (indexes[0] === before) return false;
     await this.#reload();
-    return true;
+    // Files of an interrupted purge stay for good where nobody opens the log for writing: they are no change.
+    return this.catalogue.oldest?.index !== before;
   }
 
   /** Takes notice of what the writer has done since the last look. */

@@ -27,6 +27,7 @@
  * All numbers are little-endian. Recovery never needs cursors or cookies; the cookie is a lower bound: a log that ends
  * before its own cookie has been damaged.
  */
+import { MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE } from '../options.js';
 import { crc32c } from './checksum.js';
 import { readU64, writeU64 } from './integers.js';
 
@@ -99,10 +100,12 @@ export function decodeHeaderPage(page: Uint8Array): SegmentHeader | HeaderFault 
   if (view.getUint16(6, true) > FORMAT_VERSION) return 'version';
   const flags = view.getUint32(20, true);
   if ((flags & 0xff) !== CHECKSUM_CRC32C || view.getUint32(12, true) !== DATA_OFFSET) return 'fields';
+  const segmentSize = readU64(view, 32);
+  if (segmentSize < MIN_SEGMENT_SIZE || segmentSize > MAX_SEGMENT_SIZE) return 'fields';
   return {
     partition: view.getUint32(16, true),
     index: readU64(view, 24),
-    segmentSize: readU64(view, 32),
+    segmentSize,
     storeId: page.slice(STORE_ID_OFFSET, STORE_ID_OFFSET + STORE_ID_SIZE),
     salt: page.slice(SALT_OFFSET, SALT_OFFSET + SALT_SIZE),
     createdAt: readU64(view, 64),

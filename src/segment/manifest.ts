@@ -12,7 +12,7 @@ import type { Disk } from '../disk/disk.js';
 import { VarveError } from '../errors.js';
 import { crc32c } from './checksum.js';
 import { FORMAT_VERSION, STORE_ID_SIZE, viewOf } from './header.js';
-import { MANIFEST_NAME, MANIFEST_TEMPORARY_NAME } from './names.js';
+import { MANIFEST_NAME, MANIFEST_TEMPORARY_NAME, MAX_SEGMENT_INDEX } from './names.js';
 
 /** More than any manifest of a sane directory; a larger file is not read. */
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
@@ -52,20 +52,54 @@ export function encodeManifest(content: ManifestContent): Uint8Array {
   return new TextEncoder().encode(json + checksumLine(json));
 }
 
-/** The content of a manifest file; undefined if it is damaged. Throws `ERR_VARVE_UNSUPPORTED_VERSION` for a newer one. */
+/**
+ * The content of a manifest file; undefined if it is damaged, or holds what no manifest does. Throws
+ * `ERR_VARVE_UNSUPPORTED_VERSION` for a newer one.
+ */
 export function decodeManifest(bytes: Uint8Array): ManifestContent | undefined {
   const text = new TextDecoder().decode(bytes);
   const lineStart = text.lastIndexOf('\n', text.length - 2) + 1;
   const json = text.slice(0, lineStart);
   if (lineStart === 0 || text.slice(lineStart) !== checksumLine(json)) return undefined;
-  const content = JSON.parse(json) as ManifestContent;
-  if (content.format > FORMAT_VERSION) {
+  let content: unknown;
+  try {
+    content = JSON.parse(json);
+  } catch {
+    return undefined; // a checksum, but not of a manifest
+  }
+  const format = isObject(content) ? content.format : undefined;
+  if (isWhole(format, 1) && format > FORMAT_VERSION) {
     throw new VarveError(
       'ERR_VARVE_UNSUPPORTED_VERSION',
-      `The manifest has format ${content.format}; this version of Varve reads up to ${FORMAT_VERSION}. Use a newer version.`,
+      `The manifest has format ${format}; this version of Varve reads up to ${FORMAT_VERSION}. Use a newer version.`,
     );
   }
-  return content;
+  return isManifest(content) ? content : undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isWhole(value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+/** What the rest of the log relies on. */
+function isManifest(content: unknown): content is ManifestContent {
+  return (
+    isObject(content) &&
+    isWhole(content.format, 1) &&
+    typeof content.storeId === 'string' &&
+    /^[0-9a-f]{32}$/.test(content.storeId) &&
+    isWhole(content.createdAt, 0) &&
+    typeof content.complete === 'boolean' &&
+    isObject(content.options) &&
+    isObject(content.partitions) &&
+    Object.values(content.partitions).every(
+      (mark) => isObject(mark) && isWhole(mark.oldestLsn, 1) && isWhole(mark.firstSegment, 1, MAX_SEGMENT_INDEX),
+    )
+  );
 }
 
 export function storeIdToHex(id: Uint8Array): string {

@@ -13,10 +13,12 @@
  *      its frames nor its cookie state its base LSN durable              → it was never opened: give it up, the
  *                                                                          segment before it is the last one
  *   G  as F, but something states its base LSN durable                   → refuse
- *   H  an index, a link to the segment before, a header, an open frame
- *      or a seal of any other segment does not hold                      → refuse
+ *   H  a header; an index; a link to the segment before; or an open
+ *      frame or a seal of any segment but the last does not hold         → refuse
  *   I  segments below the purge mark                                     → an interrupted purge: finish it
- *   J  a rewind file                                                     → an interrupted rewind: finish it first
+ *   J  a rewind file                                                     → an interrupted rewind: finish it first;
+ *                                                                          drop a file that is not whole; refuse one
+ *                                                                          that does not fit the segments
  *
  * Nothing is believed before it was synced: a crash of the process may have left bytes in the page cache that a crash
  * of the machine would still take away. And what no later frame or cookie proves to be durable is *written again*
@@ -272,12 +274,16 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
     plausibleLength(view, DATA_OFFSET, OPEN_FRAME_SIZE) === OPEN_FRAME_SIZE &&
     frameKind(view, DATA_OFFSET) === KIND_OPEN &&
     checksumHolds(view, DATA_OFFSET, OPEN_FRAME_SIZE, seed);
+  const open = whole ? decodeOpenFrame(view, DATA_OFFSET) : undefined;
+  if (open !== undefined && !Number.isSafeInteger(open.lastLsn + 1)) {
+    throw damaged(request, index, DATA_OFFSET, 'The open frame of a segment is damaged');
+  }
   return {
     index,
     header,
     seed,
     cookie: decodeCookie(page, seed),
-    open: whole ? decodeOpenFrame(view, DATA_OFFSET) : undefined,
+    open,
     openChecksum: frameChecksum(view, DATA_OFFSET),
   };
 }
@@ -292,12 +298,13 @@ async function checkSealed(
   const { index, seed } = segment;
   const baseLsn = (segment.open as PreviousSegment).lastLsn + 1;
   const fault = (offset: number, what: string) => damaged(request, index, offset, what, baseLsn, link.lastLsn);
-  if (link.index !== index || link.lastLsn < baseLsn - 1 || link.end > segment.header.segmentSize) {
+  const first = DATA_OFFSET + OPEN_FRAME_SIZE;
+  const fits = link.end >= first + MIN_FRAME_SIZE && link.end <= segment.header.segmentSize;
+  if (link.index !== index || link.lastLsn < baseLsn - 1 || !fits) {
     throw fault(link.end, 'The next segment does not link to this one');
   }
   const file = await disk.open(join(directory, segmentName(partition, index)), 'read');
   try {
-    const first = DATA_OFFSET + OPEN_FRAME_SIZE;
     const trailer = new Uint8Array(FRAME_TRAILER_SIZE);
     await file.read(trailer, link.end - FRAME_TRAILER_SIZE);
     const length = viewOf(trailer).getUint32(0, true);

@@ -12,10 +12,13 @@
 import { join } from 'node:path';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { crc32c } from './checksum.js';
+import { corruption } from './corruption.js';
+import { OPEN_FRAME_SIZE } from './frame.js';
 import {
   COOKIE_SIZE,
   checksumSeed,
   cookieOffset,
+  DATA_OFFSET,
   decodeCookie,
   decodeHeaderPage,
   encodeCookie,
@@ -85,7 +88,8 @@ async function writeStatement(disk: Disk, directory: string, file: DiskFile, rew
 
 /**
  * Does what the partition's rewind file states, if there is one. `indexes` are the partition's segments, ascending;
- * resolves with those that remain, or undefined where there was nothing to do.
+ * resolves with those that remain, or undefined where there was nothing to do. Rejects with `ERR_VARVE_CORRUPT`, and
+ * changes nothing, where the statement is whole and does not fit them.
  */
 export async function performRewind(
   disk: Disk,
@@ -98,6 +102,7 @@ export async function performRewind(
   const rewind = decodeRewind(await readFile(disk, join(directory, name)));
   let kept = [...indexes];
   if (rewind !== undefined) {
+    await refuseUnfit(disk, directory, partition, indexes, rewind);
     // What is read here may be in the page cache only: it must be durable before anything is done that it must explain.
     await writeStatement(disk, directory, await disk.open(join(directory, name), 'write'), rewind);
     // Newest first: a crash leaves a contiguous log, if a longer one.
@@ -116,6 +121,29 @@ export async function performRewind(
   await disk.unlink(join(directory, name));
   await disk.syncDirectory(directory);
   return kept;
+}
+
+/** A whole statement of another time or place must not remove a file, nor touch anything but frames. */
+async function refuseUnfit(
+  disk: Disk,
+  directory: string,
+  partition: number,
+  indexes: readonly number[],
+  { segment, offset, lastLsn, replacement }: Rewind,
+): Promise<void> {
+  const first = DATA_OFFSET + OPEN_FRAME_SIZE;
+  let fits = indexes.includes(segment) && offset >= first && offset % 8 === 0 && Number.isSafeInteger(lastLsn);
+  if (fits) {
+    const file = await disk.open(join(directory, segmentName(partition, segment)), 'read');
+    try {
+      fits = offset + replacement.length <= (await file.size());
+    } finally {
+      await file.close();
+    }
+  }
+  if (fits) return;
+  const path = join(directory, rewindName(partition));
+  throw corruption('The rewind file does not fit the segments', { partition, segment, offset, path });
 }
 
 async function cut(file: DiskFile, rewind: Rewind): Promise<void> {

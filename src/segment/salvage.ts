@@ -88,7 +88,11 @@ async function* salvageSegment(file: DiskFile, index: number, size: number): Asy
   let damagedFrom: number | undefined;
   for (let at = DATA_OFFSET; at + MIN_FRAME_SIZE <= got; ) {
     const length = plausibleLength(view, at, got - at);
-    if (length === 0 || !checksumHolds(view, at, length, seed)) {
+    const believed =
+      length > 0 &&
+      Number.isSafeInteger(frameFirstLsn(view, at) + frameCount(view, at)) &&
+      checksumHolds(view, at, length, seed);
+    if (!believed) {
       damagedFrom ??= at;
       at += 8;
       continue;

@@ -9,7 +9,7 @@ const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
 const letters = (text: string, pattern: RegExp): string =>
   [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].sort().join('');
 
-const code = read('src/segment/recovery.ts');
+const code = read('src/segment/recovery.ts') + read('src/segment/rewind.ts');
 const page = read('docs/recovery.md');
 const tests = read('test/unit/segment/recovery.test.ts');
 
@@ -23,7 +23,9 @@ test('each row is on the page, in an example, and tested', () => {
 
 test('each refusal of recovery is in the table of messages, with its row', () => {
   // What `damaged` and the local `fault` are given, and the two that one condition chooses from.
-  const messages = [...code.matchAll(/(?:damaged\([^'`]*?|fault\([^'`]*?|[?:] )(['`])((?:[A-Z])[^'`]{12,}?)\1/g)]
+  const messages = [
+    ...code.matchAll(/(?:damaged\([^'`]*?|fault\([^'`]*?|corruption\(|[?:] )(['`])((?:[A-Z])[^'`]{12,}?)\1/g),
+  ]
     .map((match) => (match[2] as string).replace(/ \(?\$\{.*$/, '').trim())
     .filter((message) => !message.startsWith('Partition'));
   expect(messages.length).toBeGreaterThan(12);

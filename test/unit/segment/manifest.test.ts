@@ -2,6 +2,8 @@ import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from '
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { openLog, realDisk } from '../../../src/index.js';
+import { crc32c } from '../../../src/segment/checksum.js';
+import { viewOf } from '../../../src/segment/header.js';
 import {
   decodeManifest,
   encodeManifest,
@@ -66,6 +68,29 @@ describe('a manifest', () => {
     expect(() => decodeManifest(encodeManifest({ ...CONTENT, format: 2 }))).toThrow(
       expect.objectContaining({ code: 'ERR_VARVE_UNSUPPORTED_VERSION' }),
     );
+  });
+
+  test.each<[string, unknown]>([
+    ['no object', 'text'],
+    ['nothing', null],
+    ['no format', { ...CONTENT, format: undefined }],
+    ['a format that is no number', { ...CONTENT, format: 'x' }],
+    ['a store id of another length', { ...CONTENT, storeId: '00' }],
+    ['a time before all', { ...CONTENT, createdAt: -1 }],
+    ['no word whether it is complete', { ...CONTENT, complete: undefined }],
+    ['no options', { ...CONTENT, options: null }],
+    ['no marks', { ...CONTENT, partitions: undefined }],
+    ['a mark that is none', { ...CONTENT, partitions: { 1: null } }],
+    ['a mark at LSN 0', { ...CONTENT, partitions: { 1: { oldestLsn: 0, firstSegment: 1 } } }],
+    ['a mark past all segments', { ...CONTENT, partitions: { 1: { oldestLsn: 1, firstSegment: 1e10 } } }],
+  ])('with %s is damaged, although its checksum holds', (_what, content) => {
+    expect(decodeManifest(encodeManifest(content as ManifestContent))).toBeUndefined();
+  });
+
+  test('that is not JSON is damaged, although its checksum holds', () => {
+    const json = Buffer.from('{"format":1,\n');
+    const sum = crc32c(viewOf(json), 0, json.length).toString(16).padStart(8, '0');
+    expect(decodeManifest(Buffer.from(`${json}crc32c ${sum}\n`))).toBeUndefined();
   });
 
   test('store ids are 16 bytes and 32 digits', () => {

@@ -1,8 +1,9 @@
 /** Reading beside the writer, and after its death: nothing is locked, and nothing is changed. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { type Log, openLog, type Partition } from '../../../src/index.js';
+import { decodeManifest, encodeManifest, type ManifestContent } from '../../../src/segment/manifest.js';
 import {
   crashedLog,
   filesOf,
@@ -185,4 +186,26 @@ describe('after a crash, without recovery', () => {
     );
     expect(readFileSync(path.join(directory, 'LOCK'), 'utf8')).toBe(lock);
   });
+});
+
+test('damage beside files of an interrupted purge is told, and not looked at for ever', async () => {
+  const directory = await crashedLog(async (partition) => {
+    for (let i = 0; i < 2; i++) {
+      await fill(partition, 2);
+      await partition.rotate();
+    }
+    await fill(partition, 1);
+  });
+  // The mark of a purge is durable, and its first file is still there.
+  const file = path.join(directory, 'MANIFEST');
+  const manifest = decodeManifest(readFileSync(file)) as ManifestContent;
+  const partitions = { 1: { oldestLsn: 3, firstSegment: 2 } };
+  writeFileSync(file, encodeManifest({ ...manifest, partitions }));
+  const { offset } = frameOf(segmentPath(directory, 2), 3);
+  mutilate(segmentPath(directory, 2), (bytes) => {
+    bytes[offset + 50] = (bytes[offset + 50] as number) ^ 1;
+    return bytes;
+  });
+  const reading = reopen(directory, (partition) => readAll(partition), { readOnly: true });
+  await expect(reading).rejects.toThrow(expect.objectContaining({ code: 'ERR_VARVE_CORRUPT', segment: 2, offset }));
 });

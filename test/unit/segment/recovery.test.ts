@@ -786,6 +786,31 @@ describe('recovery J: a rewind file is an interrupted rewind, which is finished 
   });
 });
 
+describe('recovery J: a rewind file that is whole and does not fit the segments refuses', () => {
+  test.each([
+    ['a segment that is not there', { segment: 4 }],
+    ['a segment before all', { segment: 0 }],
+    ['an offset in the header page', { offset: 4088 }],
+    ['an offset in the open frame', { offset: 4096 }],
+    ['an offset inside of a frame’s alignment', { offset: 4172 }],
+    ['an offset behind the file', { offset: SEGMENT_SIZE + 8 }],
+    ['a replacement that reaches past the file', { offset: SEGMENT_SIZE - 8, replacement: new Uint8Array(16) }],
+    ['no LSN', { lastLsn: 2 ** 60 }],
+  ])('%s: no file is changed', async (_what, change) => {
+    const directory = await crashedLog(async (partition) => {
+      await fill(partition, 3);
+      await partition.rotate();
+      await fill(partition, 2);
+    });
+    const statement = { segment: 1, offset: 4168 + 96, lastLsn: 1, replacement: new Uint8Array(0), ...change };
+    writeFileSync(path.join(directory, rewindName(1)), encodeRewind(statement));
+    const before = filesOf(directory);
+    const opening = reopen(directory, async () => undefined);
+    await expect(opening).rejects.toThrow(expect.objectContaining({ code: 'ERR_VARVE_CORRUPT', partition: 1 }));
+    expect(filesOf(directory)).toEqual(before);
+  });
+});
+
 describe('recovery believes nothing that may not be on the disk', () => {
   test('the last segment is synced before its frames are read, and after what nothing proves was written again', async () => {
     const directory = await crashedLog(async (partition) => {
