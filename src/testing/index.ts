@@ -40,6 +40,13 @@ export { type CrashCounts, type CrashRun, CrashViolation, exploreCrashes, newCou
 export { exploreFault, type FaultCounts, type FaultRun, FaultViolation, newFaultCounts } from './fault-runs.js';
 export type { Fault, FaultRule, Faults } from './faults.js';
 export type { WritebackFailure } from './inode.js';
-export { changesDisk, type Operation, type OperationHook, type OperationKind, type Schedule } from './operations.js';
+export {
+  changesDisk,
+  type Operation,
+  type OperationHook,
+  type OperationKind,
+  type Schedule,
+  type Turn,
+} from './operations.js';
 export { Random } from './random.js';
 export { SimulatedDisk, type SimulatedDiskOptions } from './simulated-disk.js';

@@ -62,6 +62,9 @@ export function changesDisk({ kind }: Operation): boolean {
  */
 export type Schedule = 'order' | 'random' | 'slow sync' | 'slow names';
 
+/** Decides of each operation by itself: it ends when this has resolved, and those on one file in the order of the calls. */
+export type Turn = (operation: Operation) => Promise<unknown>;
+
 interface Waiting {
   readonly operation: Operation;
   /** What must keep its order: a file or a directory. */
@@ -70,20 +73,29 @@ interface Waiting {
 }
 
 export class Scheduler {
-  readonly #schedule: Schedule;
+  readonly #schedule: Schedule | Turn;
   readonly #random: Random;
   #waiting: Waiting[] = [];
   #scheduled = false;
+  /** Of each target the turn that was given last. */
+  readonly #turns = new WeakMap<object, Promise<unknown>>();
 
-  constructor(schedule: Schedule, random: Random) {
+  constructor(schedule: Schedule | Turn, random: Random) {
     this.#schedule = schedule;
     this.#random = random;
   }
 
   /** Resolves when it is the operation's turn to end. */
-  turn(operation: Operation, target: object): Promise<void> {
-    if (this.#schedule === 'order') return Promise.resolve();
-    return new Promise((resume) => {
+  turn(operation: Operation, target: object): Promise<unknown> {
+    const schedule = this.#schedule;
+    if (schedule === 'order') return Promise.resolve();
+    if (typeof schedule === 'function') {
+      const before = this.#turns.get(target);
+      const turn = before === undefined ? schedule(operation) : before.then(() => schedule(operation));
+      this.#turns.set(target, turn);
+      return turn;
+    }
+    return new Promise<void>((resume) => {
       this.#waiting.push({ operation, target, resume });
       this.#pump();
     });

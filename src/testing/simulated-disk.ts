@@ -29,7 +29,14 @@ import {
 } from './crash.js';
 import { type Fault, Faults } from './faults.js';
 import { Inode } from './inode.js';
-import { type Operation, type OperationHook, type OperationKind, type Schedule, Scheduler } from './operations.js';
+import {
+  type Operation,
+  type OperationHook,
+  type OperationKind,
+  type Schedule,
+  Scheduler,
+  type Turn,
+} from './operations.js';
 import { Random } from './random.js';
 import { type FileHost, faultError, SimulatedFile } from './simulated-file.js';
 
@@ -40,7 +47,7 @@ export interface SimulatedDiskOptions {
   /** Of everything left to chance: random bytes, order of operations. Default 1. */
   readonly seed?: number;
   /** When operations that wait come to an end. Default 'order': at once. */
-  readonly schedule?: Schedule;
+  readonly schedule?: Schedule | Turn;
   /** Bytes that files can take up. Default: no limit. */
   readonly capacity?: number;
   /** Default true. */
@@ -66,6 +73,7 @@ export class SimulatedDisk implements Disk, FileHost {
   readonly options: Required<SimulatedDiskOptions>;
   readonly #directories = new Map<string, Directory>();
   readonly #locks = new Set<string>();
+  readonly #held = new Map<object, string>();
   readonly #inodes = new Set<Inode>();
   #random: Random;
   readonly #scheduler: Scheduler;
@@ -145,6 +153,19 @@ export class SimulatedDisk implements Disk, FileHost {
     return this.options.capacity === Number.POSITIVE_INFINITY
       ? this.options.capacity
       : this.options.capacity - this.used;
+  }
+
+  /** What is open (`file …`), mapped (`mapping …`) and locked (`lock …`), sorted: nothing, once a log was closed. */
+  get held(): string[] {
+    return [...this.#held.values(), ...[...this.#locks].map((path) => `lock ${path}`)].sort();
+  }
+
+  hold(what: object, name: string): void {
+    this.#held.set(what, name);
+  }
+
+  letGo(what: object): void {
+    this.#held.delete(what);
   }
 
   get canMap(): boolean {

@@ -14,6 +14,9 @@ export interface FileHost {
   readonly canAllocate: boolean;
   /** Bytes that can still be reserved. */
   readonly free: number;
+  /** Something that must be given back: an open file or a mapping. */
+  hold(what: object, name: string): void;
+  letGo(what: object): void;
   /** The name that the inode bears now; `opened` where it has none any more. */
   pathOf(inode: Inode, opened: string): string;
   run<T>(
@@ -55,6 +58,7 @@ export class SimulatedFile implements DiskFile {
     this.#host = host;
     this.#writable = writable;
     inode.references++;
+    host.hold(this, `file ${path}`);
   }
 
   size(): Promise<number> {
@@ -130,6 +134,7 @@ export class SimulatedFile implements DiskFile {
     this.#check('close');
     if (this.#underWay > 0) throw systemError(EBUSY, 'close', this.path, 'an operation is under way');
     this.#open = false;
+    this.#host.letGo(this);
     await this.#host.run('close', this.#name, this.#inode, () => () => {
       this.#inode.references--;
     });
@@ -219,6 +224,7 @@ export class SimulatedFile implements DiskFile {
     inode.extents.add(0, length);
     const mapping = { length };
     this.#mappings.add(mapping);
+    this.#host.hold(mapping, `mapping ${this.path}`);
     inode.references++;
     let bytes: Uint8Array | undefined = inode.map(length);
     return {
@@ -232,6 +238,7 @@ export class SimulatedFile implements DiskFile {
         this.#host.runNow('unmap', this.#name, () => inode.unmap(), 0, length);
         inode.references--;
         this.#mappings.delete(mapping);
+        this.#host.letGo(mapping);
       },
     };
   }
