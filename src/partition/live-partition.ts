@@ -493,13 +493,18 @@ export class LivePartition implements PartitionBackend {
     writer?.release();
     await writer?.file.close();
     await this.#rotation.supply.drop();
-    for (const segment of catalogue.all()) handles.forget(segment.name);
+    const forgetAll = () => {
+      for (const segment of catalogue.all()) handles.forget(segment.name);
+    };
+    forgetAll();
     await stateRewind(disk, directory, partition, rewind);
     // Doing it is recovery's part, since that is who does it after a crash.
     const indexes = catalogue.all().map((segment) => segment.index);
     const mark = manifest.knownMark(partition, true);
     const request = { disk, directory, partition, indexes, storeId, mark, minDurableLsn: 0, verify: 'tail' as const };
     const recovered = await recoverPartition({ ...request, readOnly: false });
+    // Once more: a reader that was under way may have opened a file that has gone since, and whose name comes again.
+    forgetAll();
     catalogue.reset(recovered.segments);
     await this.#resume(recovered);
     this.epoch++;

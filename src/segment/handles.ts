@@ -26,6 +26,8 @@ export class SegmentHandles {
   readonly #handles: LRUCache<string, Handle>;
   readonly #opening = new Map<string, Promise<Handle>>();
   readonly #indexes: LRUCache<string, IndexEntry[]>;
+  /** Calls of `forget`: an index that was read before the last one may be of a file that has gone. */
+  forgotten = 0;
   #closed = false;
   /** Calls of `with` that are under way. */
   #uses = 0;
@@ -83,6 +85,7 @@ export class SegmentHandles {
 
   /** Forgets all about a segment that is purged, rewound or renamed. */
   forget(name: string): void {
+    this.forgotten++;
     this.#opening.delete(name);
     this.#handles.delete(name);
     this.#indexes.delete(name);

@@ -258,8 +258,9 @@ export class SegmentReader {
     if (segment.entries !== undefined) return segment.entries;
     const cached = this.#handles.cachedIndex(segment.name);
     if (cached !== undefined) return cached;
+    const { forgotten } = this.#handles;
     const entries = await this.#readSeal(segment);
-    this.#handles.keepIndex(segment.name, entries);
+    if (forgotten === this.#handles.forgotten) this.#handles.keepIndex(segment.name, entries);
     return entries;
   }
 
