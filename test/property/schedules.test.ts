@@ -46,7 +46,7 @@ class Scheduled {
   constructor(scheduler: fc.Scheduler, program: RaceProgram, conduct: Conduct, io: 'mmap' | 'write') {
     this.#scheduler = scheduler;
     this.#conduct = conduct;
-    this.#disk = new SimulatedDisk({ schedule: ({ kind, path }) => this.#turn(`${kind} ${path}`) });
+    this.#disk = new SimulatedDisk({ record: true, schedule: ({ kind, path }) => this.#turn(`${kind} ${path}`) });
     this.#race = new Race(program, { directory: '/data', io, disk: this.#disk }, () => this.#ticks++);
   }
 
@@ -60,9 +60,14 @@ class Scheduled {
     });
     await this.#untilIdle();
     assert.ok(usersEnded, `never came to an end: ${[...this.#race.pending.values()].join(', ')}`);
-    void this.#race.close();
+    let operations = 0;
+    const count = () => {
+      operations = this.#disk.operations.length;
+    };
+    void this.#race.close().then(count, count);
     await this.#untilIdle();
     this.#race.judgeEnd();
+    assert.equal(this.#disk.operations.length, operations, 'the disk is used after the log was closed');
     this.#racing = false;
     assert.equal(this.#disk.held.join(), '', 'held after the close');
     await this.#race.judgeLog();

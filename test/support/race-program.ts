@@ -9,6 +9,8 @@ export type Act =
   | { readonly do: 'write'; readonly size: number }
   | { readonly do: 'sync' | 'rotate' | 'read' | 'verify' | 'rest' }
   | { readonly do: 'purge' | 'truncate'; readonly back: number }
+  /** A purge, and beside it something that is inside of the segments that go. */
+  | { readonly do: 'chase'; readonly what: 'forward' | 'backward' | 'verify'; readonly back: number }
   /** These go on in the background: until so many records have come, until the log is closed, or until aborted. */
   | { readonly do: 'follow'; readonly count: number; readonly abort: boolean }
   | { readonly do: 'wait'; readonly ahead: number; readonly abort: boolean }
@@ -16,6 +18,7 @@ export type Act =
 
 const size = fc.oneof(fc.nat(80), fc.integer({ min: 200, max: 800 }));
 const ack = fc.constantFrom<Ack>('durable', 'written');
+const what = fc.constantFrom('forward' as const, 'backward' as const, 'verify' as const);
 const rarely = fc.constantFrom(false, false, true);
 const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('append' as const), size, ack }) },
@@ -35,6 +38,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('write' as const), size }) },
   { weight: 5, arbitrary: fc.record({ do: fc.constantFrom('sync', 'rotate', 'rotate', 'read', 'verify', 'rest') }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('purge' as const), back: fc.nat(10) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('chase' as const), what, back: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('truncate' as const), back: fc.nat(6) }) },
   {
     weight: 1,
@@ -48,6 +52,8 @@ const act: fc.Arbitrary<Act> = fc.oneof(
 );
 
 export interface RaceProgram {
+  /** So many records are in each partition before it begins: about three of them fill a small segment. */
+  readonly before: number;
   /** Each of these runs its acts one after another, beside the others. */
   readonly users: readonly { readonly partition: 1 | 2; readonly acts: readonly Act[] }[];
   /** How long the operations of the disk are held back, in turns of the event loop; used round and round. */
@@ -61,6 +67,7 @@ export interface RaceProgram {
 }
 
 export const raceProgram: fc.Arbitrary<RaceProgram> = fc.record({
+  before: fc.oneof(fc.constant(0), fc.nat(14)),
   users: fc.array(
     fc.record({
       partition: fc.constantFrom(1 as const, 1 as const, 2 as const),
