@@ -6,9 +6,10 @@ import { turns } from './logs.js';
 import { Account, dense, type Shown } from './race-account.js';
 import type { Ack, Act, RaceProgram } from './race-program.js';
 
-/** What reading meets where it is overtaken by a purge, a truncation or a close. */
 const CLOSED = ['ERR_VARVE_CLOSED'];
+/** What a close that begins later still acknowledges. */
 const TAKEN = new Set<Act['do']>(['append', 'batch', 'burst']);
+/** What reading meets where it is overtaken by a purge, a truncation or a close. */
 const OVERTAKEN = ['ERR_VARVE_LSN_PURGED', 'ERR_VARVE_LSN_OUT_OF_RANGE', 'ERR_VARVE_CLOSED'];
 
 export class Race {
@@ -110,7 +111,7 @@ export class Race {
     for (const act of acts) {
       await gate(act.do);
       if (this.#ended >= this.#program.closeAfter) void this.close();
-      // What was taken before the close is acknowledged by it; nothing here waits for space.
+      // Nothing here waits for space, with which a close could refuse what was taken before it.
       const late = this.#closing !== undefined || !TAKEN.has(act.do);
       await this.#act(account, act).catch((error: unknown) => {
         allow(late && this.#closing !== undefined ? CLOSED : [])(error);
