@@ -114,7 +114,7 @@ describe('crashes', () => {
       ...rest,
       setup: (context: Parameters<typeof setup>[0]) => {
         const { map, schedule } = context.disk.options;
-        kinds.add(`${map}`).add(schedule).add(`${context.segmentSize}`);
+        kinds.add(`${map}`).add(String(schedule)).add(`${context.segmentSize}`);
         // One model is copied from another; each life has its own.
         expect(seen.has(context.model) && context.crash !== undefined).toBe(false);
         seen.set(context.model, context.segmentSize);
