@@ -42,25 +42,16 @@ export class IndexFile {
   readonly keyCount: number;
   readonly #disk: Disk;
   readonly #path: string;
-  readonly #identity: IndexIdentity;
   readonly #layout: IndexLayout;
   readonly #cache: IndexCache;
   readonly #id: string;
   readonly #summaryOffset: number;
   #closed = false;
 
-  private constructor(
-    disk: Disk,
-    path: string,
-    identity: IndexIdentity,
-    cache: IndexCache,
-    id: string,
-    layout: IndexLayout,
-  ) {
+  private constructor(disk: Disk, path: string, cache: IndexCache, id: string, layout: IndexLayout) {
     this.keyCount = layout.keyCount;
     this.#disk = disk;
     this.#path = path;
-    this.#identity = identity;
     this.#cache = cache;
     this.#id = id;
     this.#layout = layout;
@@ -81,7 +72,7 @@ export class IndexFile {
         () => openFile(disk, path),
         (file) => layoutOf(file, identity),
       );
-      const file = new IndexFile(disk, path, identity, cache, id, layout);
+      const file = new IndexFile(disk, path, cache, id, layout);
       await file.#summary();
       return file;
     } catch (error) {
@@ -205,18 +196,13 @@ export class IndexFile {
     );
   }
 
-  /** The file again, after its handle has been given up: under its name there may be another one by now. */
+  /**
+   * The file again, after its handle has been given up. By now there may be another one under its name: the checksums
+   * tell, since what is read must have those of the file that was opened first.
+   */
   async #openAgain(): Promise<DiskFile> {
     this.#checkOpen();
-    const file = await openFile(this.#disk, this.#path);
-    try {
-      const { summaryCrc } = await layoutOf(file, this.#identity);
-      if (summaryCrc !== this.#layout.summaryCrc) throw new IndexDamaged(this.#path, 'another one has taken its place');
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-    return file;
+    return openFile(this.#disk, this.#path);
   }
 }
 

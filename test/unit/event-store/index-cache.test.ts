@@ -148,7 +148,7 @@ describe('open files', () => {
   test('one that is being read is closed after that, not under it', async () => {
     const cache = newCache({ maxFiles: 1 });
     const { disk, files } = await manyFiles(2, numbered(50), cache);
-    const held = disk.hold('read', /^0\.idx$/, 2); // the first one is of the header
+    const held = disk.hold('read', /^0\.idx$/);
     const found = files[0]?.get('s:stream-1');
     await held.reached;
     expect(await files[1]?.get('s:stream-1')).toBeDefined();
@@ -180,6 +180,19 @@ describe('open files', () => {
     await file.close();
     expect(openOn(disk)).toBe(0);
     await expect(scanRest(scan)).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
+    expect(openOn(disk)).toBe(0);
+  });
+
+  test('a look-up that is under way when its file is closed does not open it again', async () => {
+    const { disk } = await watchedFile(numbered(100));
+    const file = await opened(disk, newCache({ maxBytes: 1 }));
+    const summary = disk.hold('read', /\.idx$/);
+    const found = file.get('s:stream-1');
+    await summary.reached;
+    const closed = file.close();
+    summary.release();
+    await expect(found).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
+    await closed;
     expect(openOn(disk)).toBe(0);
   });
 

@@ -24,6 +24,9 @@ import {
 const byUtf8 = (a: { key: string }, b: { key: string }) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 const sortedPlain = (entries: readonly IndexEntry[]) => entries.map(plain).sort(byUtf8);
 
+/** Two to a block: `007…`. */
+const largeKey = (i: number): string => `${i}`.padStart(3, '0').padEnd(1500, '.');
+
 /** Bytes as hexadecimal digits, of eight and more equal ones `[byte*count]`. */
 function dump(bytes: Uint8Array): string {
   const hex = Buffer.from(bytes).toString('hex');
@@ -176,11 +179,32 @@ describe('looking up', () => {
   test('most absent keys are answered without reading a block', async () => {
     const disk = new SimulatedDisk({ record: true });
     await disk.makeDirectory('/store');
-    await writeIndexFile(disk, PATH, IDENTITY, numbered(2000));
+    await writeIndexFile(disk, PATH, IDENTITY, numbered(300, largeKey));
     const file = await opened(disk);
-    const before = disk.operations.filter(({ kind }) => kind === 'read').length;
-    for (const i of upTo(500)) expect(await file.get(`s:stream-${i}-absent`)).toBeUndefined();
-    expect(disk.operations.filter(({ kind }) => kind === 'read').length - before).toBeLessThanOrEqual(10);
+    const reads = () => disk.operations.filter(({ kind }) => kind === 'read').length;
+    const before = reads();
+    for (const i of upTo(300)) expect(await file.get(`${largeKey(i)}-absent`)).toBeUndefined();
+    expect(reads() - before).toBeLessThanOrEqual(20); // of 150 blocks
+  });
+
+  test('an absent key that the filter lets pass is not found: before the first, behind the last', async () => {
+    const file = await opened(await diskWith(numbered(100)));
+    for (const kind of ['a', 'z']) {
+      const passing = upTo(5000).filter((i) => file.mayContain(`${kind}:${i}`));
+      expect(passing.length).toBeGreaterThan(0);
+      for (const i of passing) expect(await file.get(`${kind}:${i}`)).toBeUndefined();
+    }
+  });
+
+  test('the keys with a prefix takes the blocks that have them', async () => {
+    const disk = new SimulatedDisk({ record: true });
+    await disk.makeDirectory('/store');
+    await writeIndexFile(disk, PATH, IDENTITY, numbered(300, largeKey));
+    const file = await opened(disk);
+    const reads = () => disk.operations.filter(({ kind }) => kind === 'read').length;
+    const before = reads();
+    expect(await scanned(file, { prefix: '07' })).toHaveLength(10);
+    expect(reads() - before).toBeLessThanOrEqual(7); // two keys a block
   });
 
   test('after close is refused', async () => {
