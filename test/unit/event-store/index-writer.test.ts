@@ -24,11 +24,17 @@ describe('writing an index file', () => {
     ]);
   });
 
-  test('resolves with the size, in one write or many', async () => {
-    for (const count of [0, 10, 20_000]) {
-      const disk = new MemoryDisk();
+  test('resolves with the size, and writes no more than about 256 KiB at once', async () => {
+    for (const count of [0, 10, 40_000]) {
+      const memory = new MemoryDisk();
+      const writes: number[] = [];
+      const disk = watched(memory, (operation, _path, [bytes]) => {
+        if (operation === 'writeSync') writes.push((bytes as Uint8Array).length);
+      });
       const size = await writeIndexFile(disk, PATH, IDENTITY, numbered(count));
-      expect(disk.snapshot()[NAME]).toHaveLength(size);
+      expect(memory.snapshot()[NAME]).toHaveLength(size);
+      expect(Math.max(...writes)).toBeLessThan(300_000);
+      if (count === 40_000) expect(size).toBeGreaterThan(500_000);
     }
   });
 
