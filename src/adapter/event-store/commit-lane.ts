@@ -273,6 +273,7 @@ export class CommitLane {
     const settled = () => this.#host.settled(batch);
     durable.then(settled, settled); // before those who wait hear of it
     let lsn = firstLsn;
+    const waiting: (() => void)[] = [];
     for (const { append, places } of decided) {
       const results = append.writes.map(({ events }, i): Committed => {
         const at = places[i] as Place;
@@ -280,12 +281,22 @@ export class CommitLane {
         const first = events[0];
         if (first === undefined) return onlyChecked(at.firstRevision);
         lsn += events.length;
-        const nextRevision = at.firstRevision + events.length;
-        return { ...at, nextRevision, firstPosition: envelopePosition(first.bytes), lastLsn: lsn - 1 };
+        const { firstRevision, created } = at;
+        const nextRevision = firstRevision + events.length;
+        const firstPosition = envelopePosition(first.bytes);
+        return { firstRevision, nextRevision, firstPosition, lastLsn: lsn - 1, created };
       });
       if (append.written) append.resolve(results);
-      else durable.then(() => append.resolve(results), append.reject);
+      else waiting.push(() => append.resolve(results));
     }
+    durable.then(
+      () => {
+        for (const tell of waiting) tell();
+      },
+      (error: unknown) => {
+        for (const { append } of decided) append.reject(error); // one that was told before does not hear it
+      },
+    );
   }
 
   /** Gives the events of what was decided their places. */
