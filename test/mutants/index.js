@@ -1,0 +1,46 @@
+/** All mutants, and those that are enough for a look: one or two of each kind. */
+import { acknowledging } from './lists/acknowledging.js';
+import { disk } from './lists/disk.js';
+import { format } from './lists/format.js';
+import { names } from './lists/names.js';
+import { purging } from './lists/purging.js';
+import { reading } from './lists/reading.js';
+import { recovery } from './lists/recovery.js';
+import { rotation } from './lists/rotation.js';
+import { space } from './lists/space.js';
+import { syncs } from './lists/syncs.js';
+import { taking } from './lists/taking.js';
+import { truncating } from './lists/truncating.js';
+
+/** @type {import('./mutant.js').Mutant[]} */
+export const mutants = [
+  ...syncs,
+  ...names,
+  ...recovery,
+  ...format,
+  ...taking,
+  ...acknowledging,
+  ...rotation,
+  ...purging,
+  ...truncating,
+  ...reading,
+  ...space,
+  ...disk,
+];
+
+/** Ids for the short run: quick to kill. */
+export const SHORT = [
+  'no-sync-of-manifest',
+  'name-of-retired-not-durable',
+  'no-proof-behind-damage',
+  'scan-ignores-lsn',
+  'salt-not-in-checksum',
+  'segment-end-off-by-one',
+  'append-overtakes',
+  'wake-up-missed',
+  'second-sync-forgotten',
+  'purge-newest-first',
+  'rewind-leaves-cookies',
+  'recycled-not-reserved',
+  'jobs-of-one-file-at-once',
+];

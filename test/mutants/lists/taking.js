@@ -1,0 +1,112 @@
+/** Records are taken wrongly: past the end, out of order, in pieces, or not at all. */
+const writer = ['test/unit/segment/writer.test.ts'];
+const intake = ['test/unit/intake.test.ts'];
+
+/** @type {import('../mutant.js').Mutant[]} */
+export const taking = [
+  {
+    id: 'no-room-for-seal',
+    breaks: 'A record takes the room of the seal: the segment cannot be ended.',
+    file: 'src/segment/writer.ts',
+    search: 'align8(bodyEnd + FRAME_TRAILER_SIZE) + sealFrameSize(this.entries.length + 1) <= this.#limit',
+    replace: 'align8(bodyEnd + FRAME_TRAILER_SIZE) <= this.#limit',
+    tests: writer,
+  },
+  {
+    id: 'segment-end-off-by-one',
+    breaks: 'A segment reaches 8 bytes past its end.',
+    file: 'src/segment/writer.ts',
+    search: 'align8(bodyEnd + FRAME_TRAILER_SIZE) + sealFrameSize(this.entries.length + 1) <= this.#limit',
+    replace: 'align8(bodyEnd + FRAME_TRAILER_SIZE) + sealFrameSize(this.entries.length + 1) <= this.#limit + 8',
+    tests: writer,
+  },
+  {
+    id: 'no-room-beside-mark',
+    breaks: 'A mark of a clean close takes the room of the final seal.',
+    file: 'src/segment/writer.ts',
+    search: 'this.end + sealFrameSize(0) + sealFrameSize(this.entries.length + 1) <= this.#limit',
+    replace: 'this.end + sealFrameSize(0) <= this.#limit',
+    tests: [...writer, 'test/property/model.test.ts', 'test/property/crash-states.test.ts'],
+  },
+  {
+    id: 'cursor-before-write',
+    breaks: 'A write that failed is forgotten: a hole in the segment.',
+    file: 'src/segment/image.ts',
+    search: 'this.#file.writeSync(this.bytes.subarray(0, to - this.base), this.base);',
+    replace:
+      'const { base } = this;\n    this.base = to;\n    this.#file.writeSync(this.bytes.subarray(0, to - base), base);',
+    tests: writer,
+  },
+  {
+    id: 'grown-buffer-empty',
+    breaks: 'A frame that outgrows its buffer loses its beginning.',
+    file: 'src/segment/image.ts',
+    search: 'grown.set(this.bytes);',
+    replace: '',
+    tests: writer,
+  },
+  {
+    id: 'batch-in-pieces',
+    breaks: 'A crash can keep half of a batch.',
+    file: 'src/partition/intake.ts',
+    search: 'const offset = tail.add(payload);',
+    replace: 'tail.closeFrame();\n      const offset = tail.add(payload);',
+    tests: ['test/property/crash-states.test.ts'],
+  },
+  {
+    id: 'waiting-payload-not-copied',
+    breaks: 'What its owner does with the bytes afterwards is appended.',
+    file: 'src/partition/intake.ts',
+    search: 'payloads.map((payload) => payload.slice())',
+    replace: 'payloads',
+    tests: intake,
+  },
+  {
+    id: 'waiting-write-not-copied',
+    breaks: 'What its owner does with the bytes afterwards is written.',
+    file: 'src/partition/intake.ts',
+    search: 'payloads: [payload.slice()]',
+    replace: 'payloads: [payload]',
+    tests: intake,
+  },
+  {
+    id: 'append-overtakes',
+    breaks: 'An append overtakes those that wait.',
+    file: 'src/partition/intake.ts',
+    search: 'this.queue.length === 0 && this.fitsNow(bytes)) {\n      const tail',
+    replace: 'this.fitsNow(bytes)) {\n      const tail',
+    tests: intake,
+  },
+  {
+    id: 'unsynced-bytes-unlimited',
+    breaks: 'maxUnsyncedBytes bounds nothing.',
+    file: 'src/partition/intake.ts',
+    search: 'return unsyncedBytes === 0 || unsyncedBytes + bytes <= this.#limits.maxUnsyncedBytes;',
+    replace: 'return unsyncedBytes >= 0;',
+    tests: intake,
+  },
+  {
+    id: 'queue-unlimited',
+    breaks: 'maxQueuedAppends bounds nothing.',
+    file: 'src/partition/intake.ts',
+    search: 'this.queue.length >= this.#limits.maxQueuedAppends',
+    replace: 'false',
+    tests: intake,
+  },
+  {
+    id: 'refused-append-left-hanging',
+    breaks: 'An append that is refused for lack of space never settles.',
+    file: 'src/partition/queue.ts',
+    search: 'last.reject(error());',
+    replace: '',
+    tests: ['test/unit/queue.test.ts'],
+  },
+  {
+    id: 'blocked-append-lost',
+    breaks: 'Appends that waited for space are not taken when there is space again.',
+    file: 'src/actors/partition-machine.ts',
+    search: "SPACE: 'rotating',",
+    replace: "SPACE: 'writing',",
+    tests: ['test/unit/actors/partition-machine.test.ts'],
+  },
+];

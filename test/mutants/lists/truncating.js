@@ -1,0 +1,95 @@
+/** A truncation that a crash makes half, or that others do not hear of. */
+const rewind = ['test/unit/segment/rewind.test.ts'];
+const crashes = ['test/property/crash-states.test.ts'];
+
+/** @type {import('../mutant.js').Mutant[]} */
+export const truncating = [
+  {
+    id: 'rewind-oldest-first',
+    breaks: 'An interrupted truncation leaves a hole.',
+    file: 'src/segment/rewind.ts',
+    search: '[...indexes].reverse()',
+    replace: '[...indexes]',
+    tests: rewind,
+  },
+  {
+    id: 'rewind-leaves-tail',
+    breaks: 'Truncated records come back: the rest of the segment is not zeroed.',
+    file: 'src/segment/rewind.ts',
+    search: 'file.writeSync(ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at);',
+    replace: '',
+    tests: [...rewind, ...crashes],
+  },
+  {
+    id: 'rewind-leaves-cookies',
+    breaks: 'The log is called damaged after a truncation, since its cookie knows of more.',
+    file: 'src/segment/rewind.ts',
+    search: 'lowerCookies(file, page, rewind);',
+    replace: '',
+    tests: rewind,
+  },
+  {
+    id: 'rewind-lowers-one-cookie',
+    breaks: 'One of the two cookies still knows of what was truncated.',
+    file: 'src/segment/rewind.ts',
+    search: '[sequence + 1, sequence + 2]',
+    replace: '[sequence + 1]',
+    tests: rewind,
+  },
+  {
+    id: 'rewind-statement-trusted',
+    breaks: 'A truncation whose statement may be in the page cache only is begun again.',
+    file: 'src/segment/rewind.ts',
+    search: "await writeStatement(disk, directory, await disk.open(join(directory, name), 'write'), rewind);",
+    replace: '',
+    tests: crashes,
+  },
+  {
+    id: 'rewind-checksum-not-checked',
+    breaks: 'A truncation that was never wholly stated is done.',
+    file: 'src/segment/rewind.ts',
+    search: 'if (view.getUint32(4, true) !== crc32c(view, 8, bytes.length)) return undefined;',
+    replace: '',
+    tests: rewind,
+  },
+  {
+    id: 'rewind-drops-replacement',
+    breaks: 'The records to be kept of a frame that is cut in two are lost.',
+    file: 'src/segment/rewind.ts',
+    search: 'if (rewind.replacement.length > 0) file.writeSync(rewind.replacement, rewind.offset);',
+    replace: '',
+    tests: [...rewind, ...crashes],
+  },
+  {
+    id: 'rewind-keeps-mark',
+    breaks: 'The durable mark stays where it was: new records are durable before they are.',
+    file: 'src/partition/tail.ts',
+    search: 'this.durable.set(lsn);\n    this.writer',
+    replace: 'this.writer',
+    tests: ['test/unit/tail.test.ts'],
+  },
+  {
+    id: 'truncation-lets-appends-in',
+    breaks: 'Appends go in while the tail is about to be cut.',
+    file: 'src/partition/live-partition.ts',
+    search: 'intake.held = true;',
+    replace: '',
+    tests: ['test/unit/truncation.test.ts'],
+  },
+  {
+    id: 'truncation-unheard-of',
+    breaks: 'A follower that has read past the cut goes on with other records under the same LSNs.',
+    file: 'src/partition/live-partition.ts',
+    search: 'this.#rewinds.push({ epoch: this.epoch, lsn: rewind.lastLsn });',
+    replace: '',
+    tests: ['test/unit/streams/follow-stream.test.ts'],
+  },
+  {
+    id: 'truncation-keeps-handles',
+    breaks: 'Readers go on with the files, and the indexes, of segments that are gone.',
+    file: 'src/partition/live-partition.ts',
+    search: 'for (const segment of catalogue.all()) handles.forget(segment.name);',
+    replace: '',
+    tests: ['test/integration/orders.test.ts', 'test/property/model.test.ts'],
+  },
+];
