@@ -172,6 +172,26 @@ describe('after a crash, without recovery', () => {
     expect(existsSync(path.join(directory, 'LOCK'))).toBe(false);
   });
 
+  test('it verifies at every reading: the file may be another one by then', async () => {
+    const directory = await crashedLog(async (partition) => {
+      await fill(partition, 6);
+      await partition.rotate();
+      await fill(partition, 2);
+    });
+    const { offset } = frameOf(segmentPath(directory, 1), 3);
+    await reopen(
+      directory,
+      async (partition) => {
+        expect(await readAll(partition, 'written')).toEqual(upTo(8));
+        mutilate(segmentPath(directory, 1), (bytes) => {
+          bytes[offset + 50] = 0xff;
+        });
+        await expect(readAll(partition, 'written')).rejects.toMatchObject({ code: 'ERR_VARVE_CORRUPT', offset });
+      },
+      { readOnly: true },
+    );
+  });
+
   test('two readers, and no lock', async () => {
     const directory = await crashedLog((partition) => fill(partition, 3));
     const lock = readFileSync(path.join(directory, 'LOCK'), 'utf8');

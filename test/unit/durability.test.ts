@@ -1,0 +1,93 @@
+/** What opening and closing make durable, on a simulated disk whose power fails. */
+import { describe, expect, test } from '@jest/globals';
+import { type Log, openLog } from '../../src/index.js';
+import type { RecoveryReport } from '../../src/segment/recovery.js';
+import { Random } from '../../src/testing/random.js';
+import { SimulatedDisk } from '../../src/testing/simulated-disk.js';
+import { bytesOf, codeOf, turns } from '../support/logs.js';
+
+const DIRECTORY = '/data';
+const REWIND = /rewind_1\.wal$/;
+
+const open = (disk: SimulatedDisk): Promise<Log> =>
+  openLog({ directory: DIRECTORY, disk, io: 'write', segmentSize: 8192, preallocate: { segments: 0 } });
+
+/** What nothing but synced bytes and names leaves. */
+const afterPowerLoss = (disk: SimulatedDisk): SimulatedDisk => disk.crashed(new Random(1), 'none');
+
+describe('closing', () => {
+  test('the mark of a clean close is durable', async () => {
+    const disk = new SimulatedDisk();
+    const log = await open(disk);
+    const partition = await log.partition(1);
+    await partition.append(bytesOf('a'));
+    await log.close();
+    const again = await open(afterPowerLoss(disk));
+    const reports: RecoveryReport[] = [];
+    again.events.on('recovered', (report) => reports.push(report));
+    await again.partition(1);
+    await again.close();
+    expect(reports).toMatchObject([{ clean: true, lastLsn: 1 }]);
+  });
+});
+
+describe('a partition that has failed', () => {
+  test('takes no more notice of a sync that ends behind the failure', async () => {
+    const disk = new SimulatedDisk();
+    const log = await open(disk);
+    const partition = await log.partition(1);
+    let release = () => {};
+    const hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await partition.append(bytesOf('a'));
+    disk.faults.add({ kind: 'sync', file: 'part_1_*', fault: { hold } });
+    const waiting = partition.append(bytesOf('b'));
+    await turns();
+    disk.faults.add({ kind: 'write', file: 'part_1_*', fault: { error: 'EIO' } });
+    expect(await codeOf(partition.append(bytesOf('c')))).toBe('ERR_VARVE_PARTITION_FAILED');
+    release();
+    expect(await codeOf(waiting)).toBe('ERR_VARVE_PARTITION_FAILED');
+    await turns();
+    expect(partition.durableLsn).toBe(1);
+    expect(await codeOf(log.close())).toBe('resolved');
+  });
+});
+
+describe('opening', () => {
+  test('a directory that somebody has made is made durable in its parent, before anything is in it', async () => {
+    const disk = new SimulatedDisk({ record: true });
+    await disk.makeDirectory(DIRECTORY);
+    const log = await open(disk);
+    await (await log.partition(1)).append(bytesOf('a'));
+    await log.close();
+    const steps = disk.operations.map(({ kind, path }) => `${kind} ${path}`);
+    expect(steps).toContain('syncDirectory /');
+    expect(steps.indexOf('syncDirectory /')).toBeLessThan(steps.findIndex((step) => step.startsWith('create ')));
+  });
+
+  test('makes the names durable that it finds: a truncation that was done is not done again behind new records', async () => {
+    const disk = new SimulatedDisk();
+    const log = await open(disk);
+    const partition = await log.partition(1);
+    await partition.append(bytesOf('kept'));
+    await partition.append(bytesOf('cut off'));
+    let killed: SimulatedDisk | undefined;
+    disk.onOperation = ({ kind, path }, when) => {
+      // Its statement is gone, and that is not durable yet.
+      if (kind === 'unlink' && REWIND.test(path) && when === 'after') killed = disk.processCrash();
+    };
+    await partition.truncateAfter(1);
+    await log.close();
+
+    const second = killed as SimulatedDisk;
+    expect(await second.list(DIRECTORY)).not.toContain('rewind_1.wal');
+    const reopened = await open(second);
+    await (await reopened.partition(1)).append(bytesOf('new'));
+    const third = await open(afterPowerLoss(second));
+    const records = await (await third.partition(1)).read().toArray();
+    expect(records.map(({ payload }) => Buffer.from(payload).toString())).toEqual(['kept', 'new']);
+    await third.close();
+    await reopened.close();
+  });
+});
