@@ -55,6 +55,30 @@ describe('a partition that has failed', () => {
 });
 
 describe('opening', () => {
+  test('that fails gives the lock back', async () => {
+    const disk = new SimulatedDisk();
+    await disk.makeDirectory(DIRECTORY);
+    disk.faults.add({ kind: 'syncDirectory', file: 'data', fault: { error: 'EIO' } });
+    expect(await codeOf(open(disk))).toBe('ERR_VARVE_IO');
+    const log = await open(disk);
+    await log.close();
+  });
+
+  test('maps the segment that is gone on with only when all its space is reserved', async () => {
+    const disk = new SimulatedDisk({ record: true });
+    const options = { directory: DIRECTORY, disk, io: 'mmap', segmentSize: 8192 } as const;
+    const log = await openLog(options);
+    await (await log.partition(1)).append(bytesOf('a'));
+    await log.close();
+    disk.operations.length = 0;
+    const again = await openLog(options);
+    await again.partition(1);
+    await again.close();
+    const steps = disk.operations.filter(({ path }) => path.includes('part_1_')).map(({ kind }) => kind);
+    expect(steps).toContain('map');
+    expect(steps.slice(0, steps.indexOf('map'))).toContain('allocate');
+  });
+
   test('a directory that somebody has made is made durable in its parent, before anything is in it', async () => {
     const disk = new SimulatedDisk({ record: true });
     await disk.makeDirectory(DIRECTORY);

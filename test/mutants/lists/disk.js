@@ -23,7 +23,7 @@ export const disk = [
     file: 'src/directory.ts',
     search: 'await lock?.release();',
     replace: '',
-    tests: ['test/unit/segment/manifest.test.ts', 'test/unit/segment/recovery.test.ts'],
+    tests: ['test/unit/durability.test.ts'],
   },
   {
     id: 'jobs-of-one-file-at-once',

@@ -10,7 +10,7 @@ export const rotation = [
     file: 'src/partition/rotation.ts',
     search: '!change.sealDurable || ',
     replace: '',
-    tests: [...faults, ...crashes],
+    tests: crashes,
   },
   {
     id: 'published-before-named',

@@ -1,6 +1,5 @@
 /** A full disk, and space that is not what it seems. */
 const allocator = ['test/unit/actors/allocator.test.ts'];
-const faults = ['test/integration/faults.test.ts'];
 
 /** @type {import('../mutant.js').Mutant[]} */
 export const space = [
@@ -10,7 +9,7 @@ export const space = [
     file: 'src/log.ts',
     search: "this.events.emit('spacePressure', pressure);",
     replace: '',
-    tests: faults,
+    tests: ['test/unit/no-space.test.ts'],
   },
   {
     id: 'hook-not-called',
@@ -18,7 +17,7 @@ export const space = [
     file: 'src/log.ts',
     search: 'await onSpacePressure?.(pressure);',
     replace: '',
-    tests: faults,
+    tests: ['test/unit/no-space.test.ts'],
   },
   {
     id: 'episode-told-again',
@@ -58,7 +57,7 @@ export const space = [
     file: 'src/errors.ts',
     search: "code === 'ENOSPC' || code === 'EDQUOT'",
     replace: "code === 'ENOSPC'",
-    tests: faults,
+    tests: ['test/unit/no-space.test.ts'],
   },
   {
     id: 'io-error-is-no-space',
@@ -66,15 +65,15 @@ export const space = [
     file: 'src/errors.ts',
     search: "code === 'ENOSPC' || code === 'EDQUOT'",
     replace: 'code !== undefined',
-    tests: [...allocator, ...faults],
+    tests: ['test/unit/no-space.test.ts'],
   },
   {
-    id: 'stuck-frame-dropped',
-    breaks: 'A frame that found no space is never written.',
+    id: 'blocked-frame-left',
+    breaks: 'A frame that found no space is never tried again.',
     file: 'src/partition/rotation.ts',
-    search: 'this.#host.tail.closeFrame();',
+    search: "this.#retry = setTimeout(() => this.#host.send({ type: 'SPACE' }), this.#retryMs);",
     replace: '',
-    tests: faults,
+    tests: ['test/unit/no-space.test.ts'],
   },
   {
     id: 'recycled-not-reserved',
@@ -90,7 +89,7 @@ export const space = [
     file: 'src/partition/supply.ts',
     search: "await file.allocate('allocate', segmentSize);",
     replace: '',
-    tests: ['test/unit/segment/recovery.test.ts'],
+    tests: ['test/unit/durability.test.ts'],
   },
   {
     id: 'recycled-called-fresh',
