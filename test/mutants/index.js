@@ -37,7 +37,7 @@ export const SHORT = [
   'salt-not-in-checksum',
   'segment-end-off-by-one',
   'append-overtakes',
-  'wake-up-missed',
+  'last-waiter-missed',
   'second-sync-forgotten',
   'purge-newest-first',
   'rewind-leaves-cookies',

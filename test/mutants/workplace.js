@@ -17,6 +17,9 @@ const NOT_COPIED = [
   'test/unit/mutants.test.ts',
 ];
 
+/** Of one unit test: more than Jest's own 5 s, since a machine that is busy must kill no mutant. */
+const QUICK_TEST_LIMIT_MS = 20_000;
+
 /** As in jest.config.js, so that both run the same. */
 const COMPILER = /** @type {const} */ ({
   jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
@@ -35,7 +38,8 @@ const COMPILER = /** @type {const} */ ({
  * @property {string[]} [files] Test files; else the unit and property tests, all of them.
  * @property {number} runs VARVE_TEST_RUNS.
  * @property {number} workers
- * @property {number} limitMs
+ * @property {number} limitMs Of the whole run.
+ * @property {number} testLimitMs Of one slow test.
  * @property {string} seed Of fast-check.
  */
 
@@ -97,15 +101,21 @@ export class Workplace {
    * @param {Wish} wish
    * @returns {Promise<TestRun>}
    */
-  async test({ files, runs, workers, limitMs, seed }) {
+  async test({ files, runs, workers, limitMs, testLimitMs, seed }) {
     const report = path.join(this.#scratch, 'report.json');
     rmSync(report, { force: true });
     const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--silent'];
     const how = ['--reporters=<rootDir>/test/mutants/reporter.js', `--maxWorkers=${workers}`, '--forceExit'];
     const cache = `--cacheDirectory=${path.join(this.#scratch, 'cache')}`;
+    const limit = `--testTimeout=${QUICK_TEST_LIMIT_MS}`;
     const which = files === undefined ? ['--selectProjects', 'unit', 'property'] : ['--runTestsByPath', ...files];
-    const environment = { VARVE_TEST_RUNS: String(runs), VARVE_TEST_SEED: seed, VARVE_MUTANTS_REPORT: report };
-    const { status, output } = await this.#node([...jest, ...how, cache, ...which], environment, limitMs);
+    const environment = {
+      VARVE_TEST_RUNS: String(runs),
+      VARVE_TEST_LIMIT_MS: String(testLimitMs),
+      VARVE_TEST_SEED: seed,
+      VARVE_MUTANTS_REPORT: report,
+    };
+    const { status, output } = await this.#node([...jest, ...how, cache, limit, ...which], environment, limitMs);
     if (status === 'hung') return { outcome: 'hung' };
     if (existsSync(report)) return JSON.parse(readFileSync(report, 'utf8'));
     return { outcome: 'broken', what: `Jest ended without a report (${status}): ${output.trim().slice(-300)}` };
