@@ -31,6 +31,16 @@ describe('closing', () => {
   });
 });
 
+test('what goes into the next segment before that one counts is synced when it does', async () => {
+  const disk = new SimulatedDisk();
+  const log = await open(disk);
+  const partition = await log.partition(1);
+  await Promise.all(Array.from({ length: 4 }, () => partition.append(new Uint8Array(1500))));
+  expect(partition.segments()).toHaveLength(2);
+  expect(partition.durableLsn).toBe(4);
+  await log.close();
+});
+
 describe('a partition that has failed', () => {
   test('takes no more notice of a sync that ends behind the failure', async () => {
     const disk = new SimulatedDisk();

@@ -74,7 +74,7 @@ export const rotation = [
     file: 'src/partition/rotation.ts',
     search: 'if (this.#host.syncWanted) this.#host.askSync();\n    intake.drain();\n    this.prepareAhead();',
     replace: 'intake.drain();\n    this.prepareAhead();',
-    tests: ['test/integration/orders.test.ts'],
+    tests: ['test/unit/durability.test.ts'],
   },
   {
     id: 'old-segment-not-closed',
