@@ -115,20 +115,27 @@ export class FileLayer implements IndexLayer {
       try {
         return await use(await opening);
       } catch (error) {
-        if (this.#file === opening) this.#file = undefined;
-        if (!(error instanceof IndexDamaged) || attempt === ATTEMPTS) throw error;
-        const damaged = await opening.catch(() => undefined);
-        await damaged?.close();
+        const again = error instanceof IndexDamaged && attempt < ATTEMPTS;
+        if (this.#file === opening) this.#file = again ? this.#replace(opening) : undefined;
+        if (!again) throw error;
       }
     }
   }
 
   async #open(): Promise<IndexFile> {
-    const open = () => IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache);
-    const there = await open();
-    if (there !== undefined) return there;
+    return (await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache)) ?? this.#make();
+  }
+
+  /** The damage may be where opening does not look. */
+  async #replace(damaged: Promise<IndexFile>): Promise<IndexFile> {
+    const file = await damaged.catch(() => undefined); // it could not even be made
+    await file?.close();
+    return this.#make();
+  }
+
+  async #make(): Promise<IndexFile> {
     await writeLayer(this.#disk, this.#path, this.#identity, await readLayer(this.#log, this.#identity));
-    const made = await open();
+    const made = await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache);
     if (made === undefined) throw new IndexDamaged(this.#path, 'it was made anew, and cannot be read');
     return made;
   }
