@@ -1,4 +1,5 @@
 /** Following: what is there, then what comes, without a gap and without anything twice. */
+import { VarveError } from '../../errors.js';
 import type { Piece } from '../../streams/pull-stream.js';
 import type { EventFilter } from './event-filter.js';
 import { type Cursors, readAllEvents, readStreamEvents } from './read-events.js';
@@ -8,13 +9,24 @@ import type { StoreCore } from './store-core.js';
 /** A subscriber that was caught up and finds more than this many events waiting has fallen behind. */
 const FELL_BEHIND_EVENTS = 1024;
 
+type Following = AsyncGenerator<Piece<RecordedEvent>>;
+
 /** Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed. */
-export async function* followAll(
+export function followAll(
   core: StoreCore,
   cursors: Cursors,
   filter: EventFilter,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Piece<RecordedEvent>> {
+): Following {
+  return untilClosed(core, allPieces(core, cursors, filter, signal));
+}
+
+async function* allPieces(
+  core: StoreCore,
+  cursors: Cursors,
+  filter: EventFilter,
+  signal: AbortSignal | undefined,
+): Following {
   let caughtUp = false;
   for (;;) {
     signal?.throwIfAborted();
@@ -39,13 +51,22 @@ export async function* followAll(
   }
 }
 
-/** Events of one stream from a revision on, for ever. */
-export async function* followStream(
+/** Events of one stream from a revision on, for ever. Ends when the store is closed. */
+export function followStream(
   core: StoreCore,
   stream: string,
   from: number,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Piece<RecordedEvent>> {
+): Following {
+  return untilClosed(core, streamPieces(core, stream, from, signal));
+}
+
+async function* streamPieces(
+  core: StoreCore,
+  stream: string,
+  from: number,
+  signal: AbortSignal | undefined,
+): Following {
   let next = from;
   let caughtUp = false;
   for (;;) {
@@ -72,5 +93,14 @@ export async function* followStream(
       yield 'caughtUp';
     }
     await core.waitAdvanced(advanced, signal);
+  }
+}
+
+/** The store may be closed while something is being read. */
+async function* untilClosed(core: StoreCore, pieces: Following): Following {
+  try {
+    yield* pieces;
+  } catch (error) {
+    if (!core.closed || !(error instanceof VarveError) || error.code !== 'ERR_VARVE_CLOSED') throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** Reading: one stream by its revisions, or all partitions in the order of positions. */
 import { VarveError } from '../../errors.js';
-import { envelopeKind, envelopePosition, KIND_EVENT } from './envelope.js';
-import { type EventFilter, fits, keysOf } from './event-filter.js';
+import { decodeHead, envelopeKind, envelopePosition, KIND_EVENT } from './envelope.js';
+import { type EventFilter, fits, keysOf, mayFit } from './event-filter.js';
 import { tombstoned } from './expected-revision.js';
 import type { Key } from './index-layer.js';
 import type { RecordedEvent } from './recorded-event.js';
@@ -43,15 +43,17 @@ export async function* readStreamEvents(
   }
   const { log } = core.partitionOf(stream);
   const durable = log.durableLsn;
+  const head = log.writtenLsn > durable ? await durableHead(core, stream, state.head, durable) : state.head;
   const { maxAge } = state.metadata;
   const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
   let left = maxCount;
-  const lowest = Math.max(from, oldestRevision(state));
-  for await (const range of core.lsnsOf(stream, lowest, Math.min(to, state.head), backward)) {
-    for (let i = 0; i < range.length && left > 0; i += CHUNK) {
+  const lowest = Math.max(from, oldestRevision({ ...state, head }));
+  for await (const range of core.lsnsOf(stream, lowest, Math.min(to, head), backward)) {
+    for (let i = 0; i < range.length && left > 0; ) {
       signal?.throwIfAborted();
       core.refuseClosed();
-      const lsns = range.slice(i, i + Math.min(CHUNK, left)).filter((lsn) => lsn <= durable);
+      const lsns = range.slice(i, i + Math.min(CHUNK, left));
+      i += lsns.length;
       const records = await core.records.read(log, lsns, signal);
       let events = records.map((record) => core.decode(log, record));
       if (maxAge !== undefined) events = events.filter(({ created }) => created.getTime() >= oldestCreated);
@@ -60,6 +62,19 @@ export async function* readStreamEvents(
     }
     if (left === 0) return;
   }
+  core.refuseClosed(); // closed layers find nothing: what was read may not be all
+}
+
+/** The newest durable revision of a stream whose newest one is `head`; −1 where there is none. */
+async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
+  let newest = head;
+  for await (const range of core.lsnsOf(stream, 0, head, true)) {
+    for (const lsn of range) {
+      if (lsn <= durable) return newest;
+      newest--;
+    }
+  }
+  return newest;
 }
 
 /** By partition: the next LSN to read forward, or the LSN behind the next one backward. */
@@ -86,7 +101,7 @@ async function seekIn(core: StoreCore, { log }: StorePartition, position: number
 export interface AllRange {
   /** Forward: moved behind what was looked at, when all of it has been handed on. */
   readonly cursors: Cursors;
-  /** Forward: the last position, inclusive. */
+  /** The last position, inclusive. */
   readonly upTo: number;
   readonly backward: boolean;
   readonly filter: EventFilter;
@@ -110,7 +125,9 @@ async function* readPartition(
   { cursors, upTo, backward, filter, signal }: AllRange,
 ): AsyncGenerator<RecordedEvent[]> {
   const { log } = partition;
-  const keys = keysOf(filter);
+  const { upcasters } = core.options.decoding;
+  const keys = keysOf(filter, upcasters);
+  const wanted = mayFit(filter, upcasters);
   const from = cursors[number] as number;
   const last = core.options.partitions === 1 ? Math.min(upTo, log.durableLsn) : log.durableLsn;
   const few = !backward && last - from < FEW;
@@ -123,16 +140,19 @@ async function* readPartition(
     const events: RecordedEvent[] = [];
     for (const record of batch) {
       if (envelopeKind(record.payload) !== KIND_EVENT) continue;
-      if (!backward && envelopePosition(record.payload) > upTo) {
+      if (envelopePosition(record.payload) > upTo) {
+        if (backward) continue;
         if (events.length > 0) yield events;
         cursors[number] = record.lsn;
         return;
       }
+      if (wanted !== undefined && !wanted(decodeHead(record.payload))) continue;
       const event = core.decode(log, record);
       if (fits(filter, event)) events.push(event);
     }
     if (events.length > 0) yield events;
   }
+  core.refuseClosed();
   if (!backward) cursors[number] = Math.max(from, last + 1);
 }
 

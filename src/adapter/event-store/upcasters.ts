@@ -49,6 +49,8 @@ export interface Upcasters {
    * upcasters for later versions of the type but none for this one.
    */
   apply<E extends VersionedEvent>(event: E): E;
+  /** Every type in which events that have `type` now may have been written, `type` among them. */
+  writtenAs(type: string): readonly string[];
 }
 
 const VERSION_MAX = 65_535;
@@ -84,6 +86,15 @@ export function makeUpcasters(list: readonly Upcaster[]): Upcasters {
         else if (stepAfter(ofType, current.schemaVersion) === undefined) return current;
         else throw failure(current, 'no upcaster takes this version, though there are some for later versions');
       }
+    },
+    writtenAs(type) {
+      const types = new Set([type]);
+      for (const found of types) {
+        for (const [from, ofType] of steps) {
+          if ([...ofType.values()].some(({ toTypes }) => toTypes.includes(found))) types.add(from);
+        }
+      }
+      return [...types];
     },
   };
 }
