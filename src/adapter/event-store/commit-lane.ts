@@ -7,7 +7,7 @@
  */
 import { VarveError } from '../../errors.js';
 import type { EnginePartition } from './engine.js';
-import { envelopePosition, place } from './envelope.js';
+import { envelopeId, envelopePosition, place } from './envelope.js';
 import { type ExpectedRevision, isAsExpected, tombstoned, wrongRevision } from './expected-revision.js';
 import { isMetadataStream, type StreamState } from './stream-state.js';
 
@@ -97,6 +97,9 @@ export class CommitLane {
   #decided: Decided[] = [];
   #decidedBytes = 0;
   #states = new Map<string, StreamState>();
+  /** Ids that their writers gave to events of the batch. */
+  #ids = new Set<string>();
+  #stopped: VarveError | undefined;
   readonly #onIdle: (() => void)[] = [];
 
   constructor(partition: EnginePartition, host: LaneHost, limits: LaneLimits) {
@@ -122,7 +125,10 @@ export class CommitLane {
   /** Runs `work` alone in its turn: what was asked for before is in the log, nothing after it has been decided. */
   alone<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#enqueue(() => work().then(resolve, reject));
+      this.#enqueue(async () => {
+        if (this.#stopped !== undefined) reject(this.#stopped);
+        else await work().then(resolve, reject);
+      });
     });
   }
 
@@ -134,6 +140,7 @@ export class CommitLane {
     return new Promise((resolve, reject) => {
       this.#enqueue(async () => {
         try {
+          if (this.#stopped !== undefined) throw this.#stopped;
           const state = await this.#host.state(stream);
           checkAll([{ stream, expected }], [state]);
           const write = make(state);
@@ -146,6 +153,11 @@ export class CommitLane {
         }
       });
     });
+  }
+
+  /** Takes nothing any more: what waits and what comes is rejected with `error`. */
+  stop(error: VarveError): void {
+    this.#stopped ??= error;
   }
 
   /** Resolves when nothing waits. */
@@ -182,6 +194,10 @@ export class CommitLane {
 
   /** Decides one append, at once where all that this takes is at hand. */
   #decide(append: Append): Promise<void> | undefined {
+    if (this.#stopped !== undefined) {
+      append.reject(this.#stopped);
+      return undefined;
+    }
     const states: StreamState[] = [];
     for (const { stream } of append.writes) {
       const state = this.#states.get(stream) ?? this.#host.state(stream);
@@ -190,11 +206,16 @@ export class CommitLane {
     }
     const special = append.writes.some(
       (write, i) =>
-        isMetadataStream(write.stream) || (write.idsGiven && this.#host.mayBeKnown(write, states[i] as StreamState)),
+        isMetadataStream(write.stream) || (write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState)),
     );
     if (special) return this.#decideLater(append);
     this.#place(append, states);
     return undefined;
+  }
+
+  #mayBeKnown(write: StreamWrite, state: StreamState): boolean {
+    const [first] = write.events;
+    return first !== undefined && (this.#ids.has(envelopeId(first.bytes)) || this.#host.mayBeKnown(write, state));
   }
 
   async #decideLater(append: Append): Promise<void> {
@@ -204,7 +225,7 @@ export class CommitLane {
         writes.map(({ stream }) => this.#states.get(stream) ?? this.#host.state(stream)),
       );
       const known = (write: StreamWrite, i: number) =>
-        write.idsGiven && this.#host.mayBeKnown(write, states[i] as StreamState);
+        write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState);
       if (writes.some(known)) {
         await this.#flush(); // what is compared with is read from the log
         const find = (write: StreamWrite, i: number) => this.#host.findEarlier(write, states[i] as StreamState);
@@ -234,7 +255,8 @@ export class CommitLane {
       append.reject(error);
       return;
     }
-    const places = append.writes.map(({ stream, events }, i) => {
+    const places = append.writes.map(({ stream, events, idsGiven }, i) => {
+      if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
       const state = states[i] as StreamState;
       const place = { firstRevision: state.nextHead + 1, created: !isAsExpected('streamExists', state) };
       state.nextHead += events.length;
@@ -253,6 +275,7 @@ export class CommitLane {
     this.#decided = [];
     this.#decidedBytes = 0;
     this.#states = new Map();
+    this.#ids = new Set();
     const { batch, payloads } = this.#makeBatch(decided);
     let lastLsn = this.#partition.writtenLsn;
     let firstLsn = lastLsn + 1;

@@ -1,10 +1,15 @@
 /** Committing an append over several partitions; transaction.ts tells why it is all or nothing. */
+import { VarveError } from '../../errors.js';
 import { type Batch, type CommitLane, type Committed, checkAll, type StreamWrite } from './commit-lane.js';
 import type { EnginePartition } from './engine.js';
 import { place } from './envelope.js';
+import { isAsExpected } from './expected-revision.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StreamState } from './stream-state.js';
 import { encodeTransaction, type TransactionPart } from './transaction.js';
+
+/** What waits for space is tried again after so many milliseconds. */
+const SPACE_POLL_MS = 20;
 
 /** What a transaction appends to one partition. */
 interface Share {
@@ -14,11 +19,15 @@ interface Share {
   readonly states: Map<string, StreamState>;
 }
 
-/** Rejects as an append to one partition does; after the deciding record it can only fail with a partition. */
+/**
+ * Rejects as an append to one partition does. After the deciding record it can only fail with a partition, or with the
+ * store's end; its partitions then take nothing more, so that the next open finds what it must bring to its end.
+ */
 export function appendTransaction(core: StoreCore, writes: readonly StreamWrite[]): Promise<readonly Committed[]> {
-  const partitions = new Set(writes.map(({ stream }) => core.partitionOf(stream)));
-  const lanes = [...partitions].sort((a, b) => a.log.number - b.log.number).map(({ lane }) => lane);
-  return holding(lanes, () => commit(core, writes));
+  const concerned = new Set(writes.map(({ stream }) => core.partitionOf(stream)));
+  const partitions = [...concerned].sort((a, b) => a.log.number - b.log.number);
+  const lanes = partitions.map(({ lane }) => lane);
+  return holding(lanes, () => commit(core, writes, partitions));
 }
 
 /** Runs `work` while nothing else is committed in any of the lanes. Always taken in the same order: no two block each other. */
@@ -26,20 +35,52 @@ function holding<T>([first, ...rest]: readonly CommitLane[], work: () => Promise
   return first === undefined ? work() : first.alone(() => holding(rest, work));
 }
 
-async function commit(core: StoreCore, writes: readonly StreamWrite[]): Promise<readonly Committed[]> {
+async function commit(
+  core: StoreCore,
+  writes: readonly StreamWrite[],
+  partitions: readonly StorePartition[],
+): Promise<readonly Committed[]> {
   const states = await Promise.all(writes.map(({ stream }) => core.state(stream)));
   const earlier = await findEarlier(core, writes, states);
-  if (earlier !== undefined) return earlier;
-  checkAll(writes, states);
+  if (earlier === undefined) checkAll(writes, states);
   // A crash must not take what lies before the events in their partitions, once the deciding record is durable.
-  await Promise.all([...new Set(writes.map(({ stream }) => core.partitionOf(stream).log))].map(durable));
+  await Promise.all(partitions.map(({ log }) => durable(log)));
+  if (earlier !== undefined) return earlier;
+  const created = states.map((state) => !isAsExpected('streamExists', state));
   const shares = share(core, writes, states);
   try {
     await append(core, shares);
+  } catch (error) {
+    if (error instanceof VarveError && WRITES_NOTHING.has(error.code)) throw error;
+    const cause = error instanceof Unfinished ? error.cause : error;
+    for (const { lane, log } of partitions) lane.stop(unfinished(log.number, cause));
+    throw cause;
   } finally {
     for (const { batch } of shares) core.settled(batch);
   }
-  return results(writes, states, shares);
+  return results(writes, states, shares, created);
+}
+
+/** An append with these was refused before anything of it was written. */
+const WRITES_NOTHING: ReadonlySet<string> = new Set([
+  'ERR_VARVE_NO_SPACE',
+  'ERR_VARVE_RECORD_TOO_LARGE',
+  'ERR_VARVE_BACKPRESSURE',
+  'ERR_VARVE_INVALID_OPTION',
+]);
+
+/** The deciding record is durable, and what it decided could not be done. */
+class Unfinished extends Error {}
+
+/** The log may end in what must be brought to its end before anything else is appended. */
+function unfinished(partition: number, cause: unknown): VarveError {
+  return new VarveError(
+    'ERR_VARVE_PARTITION_FAILED',
+    `An append over several partitions, ${partition} among them, was not brought to its end. ` +
+      'Close the store and open it again: that brings it to its end, or shows that it never began.',
+    { partition },
+    cause,
+  );
 }
 
 async function durable(log: EnginePartition): Promise<void> {
@@ -111,13 +152,29 @@ async function append(core: StoreCore, [first, ...others]: readonly Share[]): Pr
   const last = others[others.length - 1] as Share;
   const lastPosition = last.batch.firstPosition + last.payloads.length - 1;
   await appendTo(first, [encodeTransaction(core.options.partitions, lastPosition, parts)]);
-  await Promise.all(others.map((other) => appendTo(other, [])));
+  const done = await Promise.allSettled(others.map((other) => insist(core, () => appendTo(other, []))));
+  for (const result of done) {
+    if (result.status === 'rejected') throw new Unfinished('', { cause: result.reason });
+  }
+}
+
+/** What is decided cannot be refused for want of space: it waits until space returns. */
+async function insist(core: StoreCore, append: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await append();
+    } catch (error) {
+      if (!(error instanceof VarveError) || error.code !== 'ERR_VARVE_NO_SPACE' || core.closed) throw error;
+      await new Promise((resolve) => setTimeout(resolve, SPACE_POLL_MS));
+    }
+  }
 }
 
 function results(
   writes: readonly StreamWrite[],
   states: readonly StreamState[],
   shares: readonly Share[],
+  created: readonly boolean[],
 ): readonly Committed[] {
   const firstPositions = new Map<StreamWrite, { firstPosition: number; firstRevision: number }>();
   for (const { batch } of shares) {
@@ -138,7 +195,7 @@ function results(
       nextRevision,
       firstPosition,
       lastLsn: 0,
-      created: write.events.length > 0 && firstRevision === 0,
+      created: write.events.length > 0 && (created[i] as boolean),
     };
   });
 }

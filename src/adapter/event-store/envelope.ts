@@ -130,6 +130,10 @@ export const envelopePosition = (bytes: Uint8Array): number => readU64(asBuffer(
 export const envelopeCreated = (bytes: Uint8Array): number =>
   envelopeKind(bytes) === KIND_EVENT ? readU64(asBuffer(bytes), 20) : 0;
 
+/** The 16 bytes of an event's id, as a string of 16 characters. */
+export const envelopeId = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset + 28, 16).toString('latin1');
+
 /** Reads what an index needs. Throws `ERR_VARVE_CORRUPT`. */
 export function decodeHead(payload: Uint8Array): EnvelopeHead {
   const bytes = checked(payload);
@@ -139,6 +143,7 @@ export function decodeHead(payload: Uint8Array): EnvelopeHead {
   if (kind !== KIND_EVENT) return { kind, partitions, position, revision: 0, stream: '', type: '', tags: [] };
   const streamEnd = HEAD_SIZE + bytes.readUInt16LE(48);
   const typeEnd = streamEnd + bytes.readUInt16LE(50);
+  if (typeEnd > bytes.length) throw notAnEvent();
   const count = bytes.readUInt16LE(52);
   const tags: string[] = [];
   let at = typeEnd;
@@ -157,6 +162,7 @@ export function decodeHead(payload: Uint8Array): EnvelopeHead {
 /** Reads an event. `data`, `metadata` and `id` are views of `payload`. Throws `ERR_VARVE_CORRUPT`. */
 export function decodeEnvelope(payload: Uint8Array): Envelope {
   const bytes = checked(payload);
+  if (bytes[1] !== KIND_EVENT) throw notAnEvent();
   const flags = bytes[47] as number;
   const streamEnd = HEAD_SIZE + bytes.readUInt16LE(48);
   const typeEnd = streamEnd + bytes.readUInt16LE(50);
@@ -205,12 +211,12 @@ export function parseId(text: string): Uint8Array | undefined {
 
 function checked(payload: Uint8Array): Buffer {
   const bytes = asBuffer(payload);
-  if (bytes.length < 12 || bytes[0] !== FORMAT || (bytes[1] === KIND_EVENT && bytes.length < HEAD_SIZE))
-    throw notAnEvent();
+  const size = bytes[1] === KIND_EVENT ? HEAD_SIZE : bytes[1] === KIND_TRANSACTION ? 12 : Number.POSITIVE_INFINITY;
+  if (bytes[0] !== FORMAT || bytes.length < size) throw notAnEvent();
   return bytes;
 }
 
-function notAnEvent(): VarveError {
+export function notAnEvent(): VarveError {
   return new VarveError(
     'ERR_VARVE_CORRUPT',
     'A record of the log is not an event: something other than an event store has written to it, or a newer version.',
@@ -220,6 +226,7 @@ function notAnEvent(): VarveError {
 function readText(bytes: Buffer, at: number, out: string[]): number {
   if (at + 2 > bytes.length) throw notAnEvent();
   const end = at + 2 + bytes.readUInt16LE(at);
+  if (end > bytes.length) throw notAnEvent();
   out.push(bytes.toString('utf8', at + 2, end));
   return end;
 }

@@ -26,7 +26,7 @@ import { checkStream, type EventInput, idMaker, prepareEvent } from './event-inp
 import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
 import { followAll, followStream } from './follow-events.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
-import { type Cursors, readAllEvents, readStreamEvents, seekPosition } from './read-events.js';
+import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 import { otherPartitions, StoreCore } from './store-core.js';
 import { exists, metadataStreamOf, type StreamMetadata } from './stream-state.js';
@@ -232,7 +232,9 @@ export class EventStore {
   async appendToStreams(appends: readonly StreamAppend[]): Promise<StreamAppendResult[]> {
     this.#core.refuseClosed();
     if (!Array.isArray(appends) || appends.length === 0) throw invalid('appends', appends, 'an array of at least one');
-    const writes = appends.map(({ stream, events = [], expectedRevision }) => {
+    const writes = appends.map((append, i) => {
+      checkAll(append, { stream: anything, events: anything, expectedRevision: anything }, `appends[${i}]`);
+      const { stream, events = [], expectedRevision } = append;
       checkStream(stream);
       return this.#write(stream, events, expectedRevision, false);
     });
@@ -385,6 +387,7 @@ export class EventStore {
     if (from !== 'start' && from !== 'end') revision(from, 'from');
     const core = this.#core;
     const end = from === 'end' ? Promise.resolve(core.state(stream)).then(({ head }) => head + 1) : undefined;
+    end?.catch(anything); // whoever iterates is told
     return new LiveStream(async function* (ending) {
       core.refuseClosed();
       const next = end === undefined ? (from === 'start' ? 0 : Number(from)) : await end;
@@ -415,29 +418,38 @@ export class EventStore {
 
   /**
    * Says how much of a stream is kept, in place of what was said before. What is given up can no longer be read at once;
-   * `purge` and `scavenge` give the space back.
+   * `purge` and `scavenge` give the space back. `expectedRevision` is that of the metadata, which count from 0n by
+   * themselves. Rejects with `ERR_VARVE_WRONG_REVISION`, `ERR_VARVE_STREAM_TOMBSTONED`.
    */
   async setStreamMetadata(
     stream: string,
     metadata: StreamMetadata,
-    options: AppendToStreamOptions = {},
+    options: { expectedRevision?: ExpectedRevision } = {},
   ): Promise<AppendToStreamResult> {
     this.#core.refuseClosed();
     checkStream(stream);
-    return this.#appendMetadata(stream, checkMetadata(metadata), options.expectedRevision);
+    checkMetadata(metadata);
+    checkAll(options, { expectedRevision: anything }, 'options');
+    const expected = checkExpectedRevision(options.expectedRevision);
+    const { lane } = this.#core.partitionOf(stream);
+    const committed = await lane.change(stream, 'any', ({ metadata: { head } }) =>
+      this.#metadataWrite(stream, head === undefined ? metadata : { ...metadata, head }, expected),
+    );
+    return toResult(committed, 1);
   }
 
-  /** Gives up the events before `revision`. */
+  /** Gives up the events before `revisionToKeep`; all there are, at most. Rejects as `deleteStream` does. */
   async truncateStream(stream: string, revisionToKeep: bigint): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream);
     revision(revisionToKeep, 'revisionToKeep');
-    await this.#changeMetadata(stream, () => ({ truncateBefore: Number(revisionToKeep) }), {});
+    await this.#changeMetadata(stream, (head) => ({ truncateBefore: Math.min(Number(revisionToKeep), head + 1) }), {});
   }
 
   /**
    * Deletes a stream: none of its events can be read any more. It may be appended to again, and goes on with the next
-   * revision. Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_WRONG_REVISION`.
+   * revision. Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_STREAM_TOMBSTONED`, and `ERR_VARVE_WRONG_REVISION`
+   * if a revision is expected.
    */
   async deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
     this.#core.refuseClosed();
@@ -445,7 +457,7 @@ export class EventStore {
     await this.#changeMetadata(stream, (head) => ({ truncateBefore: head + 1 }), options);
   }
 
-  /** Deletes a stream for ever: it can never be appended to again. */
+  /** Deletes a stream for ever: it can never be appended to again. Rejects as `deleteStream` does. */
   async tombstoneStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream);
@@ -455,24 +467,16 @@ export class EventStore {
   async #changeMetadata(
     stream: string,
     change: (head: number) => Partial<StreamMetadata>,
-    { expectedRevision }: { expectedRevision?: ExpectedRevision },
+    options: { expectedRevision?: ExpectedRevision },
   ): Promise<void> {
-    const expected = checkExpectedRevision(expectedRevision ?? 'streamExists');
+    checkAll(options, { expectedRevision: anything }, 'options');
+    const { expectedRevision } = options;
     const { lane } = this.#core.partitionOf(stream);
-    await lane.change(stream, expected, (state) => {
+    await lane.change(stream, checkExpectedRevision(expectedRevision), (state) => {
+      if (expectedRevision === undefined && !exists(state)) throw streamNotFound(stream);
       const metadata = { ...state.metadata, ...change(state.head) };
       return this.#metadataWrite(stream, metadata, 'any');
     });
-  }
-
-  async #appendMetadata(
-    stream: string,
-    metadata: StreamMetadata,
-    expected: ExpectedRevision | undefined,
-  ): Promise<AppendToStreamResult> {
-    const write = this.#metadataWrite(stream, metadata, checkExpectedRevision(expected));
-    const [committed] = await this.#append([write], 'durable');
-    return toResult(committed as Committed, 1);
   }
 
   #metadataWrite(stream: string, metadata: StreamMetadata, expected: ExpectedRevision): StreamWrite {
@@ -489,7 +493,10 @@ export class EventStore {
     return { stream: metadataStreamOf(stream), expected, events: [event], idsGiven: false };
   }
 
-  /** Makes durable what was appended, ends what follows, and closes the log. Idempotent. */
+  /**
+   * Makes durable what was appended, ends what follows, and closes the log. Appends that wait for space reject with
+   * `ERR_VARVE_CLOSED`. Idempotent.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -501,7 +508,6 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
-    await Promise.all(this.#core.partitions.map(({ lane }) => lane.idle()));
     await this.#core.close();
   }
 }

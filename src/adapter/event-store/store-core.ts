@@ -14,7 +14,7 @@ import {
   type StreamWrite,
 } from './commit-lane.js';
 import type { Engine, EnginePartition } from './engine.js';
-import { decodeEnvelope, decodeHead, envelopeCreated } from './envelope.js';
+import { decodeEnvelope, decodeHead, envelopeCreated, envelopeId } from './envelope.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { jsonCodec } from './json-codec.js';
@@ -46,6 +46,9 @@ export interface CoreOptions extends LaneLimits {
   readonly streamIndexCacheBytes: number;
 }
 
+/** A store that is closing looks for want of space as often as this, in milliseconds. */
+const SPACE_POLL_MS = 20;
+
 /** Index files that are held open. */
 const OPEN_INDEX_FILES = 64;
 
@@ -62,12 +65,16 @@ export class StoreCore implements LaneHost {
   readonly records: RecordReader;
   readonly partitions: StorePartition[] = [];
   closed = false;
+  /** The index files are being closed, or are. */
+  #shut = false;
   readonly #indexFiles: IndexCache;
   readonly #states: LRUCache<string, StreamState>;
   readonly #loading = new Map<string, Promise<StreamState>>();
   /** Event id → where it went. */
   readonly #ids = new LRUCache<string, { readonly stream: string; readonly revision: number }>({ max: REMEMBERED_IDS });
-  #advance = deferred();
+  /** How often more has become durable, and who waits for the next time. */
+  #advances = 0;
+  readonly #onAdvance = new Set<() => void>();
   #nextPosition = 1;
   #lastCreated = 0;
   /** Batches that have their positions and are not durable yet. */
@@ -92,7 +99,7 @@ export class StoreCore implements LaneHost {
       const keeper = new IndexKeeper(engine, log, core.#indexFiles);
       core.partitions.push({ log, keeper, index: keeper.index, lane: new CommitLane(log, core, options) });
       await core.#takeUp(log);
-      await keeper.open(({ stream, revision }, payload) => core.#ids.set(idOf(payload), { stream, revision }));
+      await keeper.open(({ stream, revision }, payload) => core.#ids.set(envelopeId(payload), { stream, revision }));
     }
     return core;
   }
@@ -121,16 +128,18 @@ export class StoreCore implements LaneHost {
   async #load(stream: string): Promise<StreamState> {
     const { index, log } = this.partitionOf(stream);
     for (;;) {
+      if (this.#shut) throw this.#closedError(); // closed layers find nothing
       const { moves } = index;
       const head = await index.head(stream);
       const kept = isMetadataStream(stream) ? undefined : await index.head(metadataStreamOf(stream));
       const metadata = kept === undefined ? NO_METADATA : await this.#readMetadata(log, kept.lsn);
+      if (this.#shut) continue;
       const known = this.#states.get(stream);
       if (known !== undefined) return known;
       // Something may have been appended meanwhile: what is newest is in memory, and is looked up at once.
       if (moves !== index.moves) continue;
       if (index.newestLsn(stream, head?.lsn) !== head?.lsn) continue;
-      if (kept !== undefined && index.newestLsn(metadataStreamOf(stream), kept.lsn) !== kept.lsn) continue;
+      if (!isMetadataStream(stream) && index.newestLsn(metadataStreamOf(stream), kept?.lsn) !== kept?.lsn) continue;
       const revision = Math.max(head?.revision ?? -1, metadata.head ?? -1);
       const state = { head: revision, nextHead: revision, metadataRevision: kept?.revision ?? -1, metadata };
       this.#states.set(stream, state);
@@ -159,35 +168,45 @@ export class StoreCore implements LaneHost {
     return first - 1;
   }
 
-  /** Resolves when more has become durable, or the store is closed. Take it *before* looking at what there is. */
-  advanced(): Promise<void> {
-    return this.#advance.promise;
+  /** How often more has become durable. Take it *before* looking at what there is; then `waitAdvanced` misses nothing. */
+  advanced(): number {
+    return this.#advances;
   }
 
-  /** Waits for what `advanced` gave. Rejects with the signal's reason. */
-  async waitAdvanced(advanced: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-    if (signal === undefined) return advanced;
-    signal.throwIfAborted();
-    let stop: () => void = () => {};
-    const aborted = new Promise<void>((resolve) => {
-      stop = resolve;
-      signal.addEventListener('abort', stop, { once: true });
+  /** Resolves when more has become durable than at `advanced`, or the store is closed. Rejects with the signal's reason. */
+  async waitAdvanced(advanced: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.closed || this.#advances > advanced) return;
+    await new Promise<void>((resolve) => {
+      const go = () => {
+        this.#onAdvance.delete(go);
+        signal?.removeEventListener('abort', go);
+        resolve();
+      };
+      this.#onAdvance.add(go);
+      signal?.addEventListener('abort', go);
     });
-    await Promise.race([advanced, aborted]);
-    signal.removeEventListener('abort', stop);
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
+  }
+
+  /** Subscriptions that wait for events. */
+  get waiting(): number {
+    return this.#onAdvance.size;
   }
 
   /** Ends what follows, and lets nothing begin. */
   end(): void {
     this.closed = true;
-    this.#advance.resolve();
+    this.#tellAdvance();
   }
 
   refuseClosed(): void {
-    if (!this.closed) return;
+    if (this.closed) throw this.#closedError();
+  }
+
+  #closedError(): VarveError {
     const { directory } = this.engine;
-    throw new VarveError('ERR_VARVE_CLOSED', `The event store in ${directory} is closed.`, { path: directory });
+    return new VarveError('ERR_VARVE_CLOSED', `The event store in ${directory} is closed.`, { path: directory });
   }
 
   // What the lanes ask for
@@ -195,14 +214,14 @@ export class StoreCore implements LaneHost {
   mayBeKnown({ expected, events }: StreamWrite, state: StreamState): boolean {
     const first = events[0];
     if (first === undefined) return false;
-    if (expected === 'any' || expected === 'streamExists') return this.#ids.has(idOf(first.bytes));
+    if (expected === 'any' || expected === 'streamExists') return this.#ids.has(envelopeId(first.bytes));
     const head = expected === 'noStream' ? -1 : Number(expected);
     return state.nextHead > head;
   }
 
   async findEarlier({ stream, expected, events }: StreamWrite, state: StreamState): Promise<Committed | undefined> {
     const first = events[0] as { readonly bytes: Buffer };
-    const remembered = this.#ids.get(idOf(first.bytes));
+    const remembered = this.#ids.get(envelopeId(first.bytes));
     let firstRevision: number;
     if (typeof expected === 'bigint') firstRevision = Number(expected) + 1;
     else if (remembered?.stream === stream) firstRevision = remembered.revision;
@@ -215,7 +234,7 @@ export class StoreCore implements LaneHost {
     for await (const range of this.lsnsOf(stream, firstRevision, nextRevision - 1)) lsns.push(...range);
     if (lsns.length !== events.length) return undefined;
     const found = await this.records.read(log, lsns);
-    const same = found.every(({ payload }, i) => idOf(payload) === idOf((events[i] as typeof first).bytes));
+    const same = found.every(({ payload }, i) => envelopeId(payload) === envelopeId((events[i] as typeof first).bytes));
     if (!same) return undefined;
     const firstPosition = decodeHead((found[0] as { payload: Uint8Array }).payload).position;
     return {
@@ -248,7 +267,7 @@ export class StoreCore implements LaneHost {
       let revision = firstRevision;
       for (const { bytes, type, tags } of events) {
         layer.add(lsn++, { stream, revision, type, tags });
-        if (idsGiven) this.#ids.set(idOf(bytes), { stream, revision });
+        if (idsGiven) this.#ids.set(envelopeId(bytes), { stream, revision });
         revision++;
       }
       if (isMetadataStream(stream))
@@ -265,8 +284,12 @@ export class StoreCore implements LaneHost {
 
   settled(batch: Batch): void {
     this.#underWay.delete(batch);
-    this.#advance.resolve();
-    this.#advance = deferred();
+    this.#tellAdvance();
+  }
+
+  #tellAdvance(): void {
+    this.#advances++;
+    for (const go of [...this.#onAdvance]) go();
   }
 
   /** LSNs of a stream's events [from, to], segment by segment, in the order asked for. */
@@ -289,11 +312,20 @@ export class StoreCore implements LaneHost {
     this.#lastCreated = Math.max(this.#lastCreated, envelopeCreated(last.payload));
   }
 
-  /** Gives everything back; the lanes are idle. */
+  /** Gives everything back, after what the lanes have taken, as far as there is space for it. */
   async close(): Promise<void> {
+    const lanes = this.partitions.map(({ lane }) => lane);
+    let working = true;
+    const idle = Promise.all(lanes.map((lane) => lane.idle())).then(() => {
+      working = false;
+    });
+    while (working && this.engine.stats().space !== 'blocked') await within(SPACE_POLL_MS, idle);
+    for (const lane of lanes) lane.stop(this.#closedError());
+    this.#shut = true;
     for (const { keeper } of this.partitions) await keeper.close();
     await this.#indexFiles.close();
-    await this.engine.close();
+    await this.engine.close(); // what waits for space waits in the log, and ends there
+    await idle;
   }
 }
 
@@ -306,17 +338,14 @@ export function otherPartitions(kept: number, given: number): VarveError {
   );
 }
 
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
+/** Resolves when `promise` does, or after some milliseconds. */
+async function within(milliseconds: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
   });
-  return { promise, resolve };
-}
-
-/** The 16 bytes of an event's id, as a string of 16 characters. */
-function idOf(payload: Uint8Array): string {
-  return Buffer.from(payload.buffer, payload.byteOffset + 28, 16).toString('latin1');
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }
 
 /** Prefixes of streams that belong to another one, and lie where it does. */

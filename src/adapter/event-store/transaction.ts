@@ -17,7 +17,7 @@
  */
 import { VarveError } from '../../errors.js';
 import type { EnginePartition } from './engine.js';
-import { envelopeKind, FORMAT, KIND_TRANSACTION } from './envelope.js';
+import { envelopeKind, FORMAT, KIND_TRANSACTION, notAnEvent } from './envelope.js';
 
 const HEAD_SIZE = 14;
 const PART_SIZE = 16;
@@ -52,23 +52,32 @@ export function encodeTransaction(partitions: number, position: number, parts: r
   return bytes;
 }
 
+/** Throws `ERR_VARVE_CORRUPT`. */
 export function decodeTransaction(payload: Uint8Array): TransactionPart[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+  const need = (end: number) => {
+    if (end > bytes.length) throw notAnEvent();
+  };
+  need(HEAD_SIZE);
   const parts: TransactionPart[] = [];
   let at = HEAD_SIZE;
   for (let left = bytes.readUInt16LE(12); left > 0; left--) {
+    need(at + PART_SIZE);
     const partition = bytes.readUInt32LE(at);
     const firstLsn = Number(bytes.readBigUInt64LE(at + 4));
     const payloads: Uint8Array[] = [];
     let count = bytes.readUInt32LE(at + 12);
     at += PART_SIZE;
     for (; count > 0; count--) {
+      need(at + 4);
       const end = at + 4 + bytes.readUInt32LE(at);
+      need(end);
       payloads.push(bytes.subarray(at + 4, end));
       at = end;
     }
     parts.push({ partition, firstLsn, payloads });
   }
+  if (at !== bytes.length) throw notAnEvent();
   return parts;
 }
 
