@@ -24,6 +24,7 @@ import { indexInterval } from './writer.js';
 
 /** Window of a scan: large enough that a read costs little beside its checksums, small enough to yield often. */
 const WINDOW_BYTES = 1024 * 1024;
+const ZEROS = new Uint8Array(WINDOW_BYTES);
 
 export interface ScanStart {
   readonly offset: number;
@@ -161,12 +162,11 @@ export async function lookBehind(
   seed: number,
 ): Promise<Behind> {
   const behind: Behind = { proof: undefined, laterEnd: from, dataEnd: from };
-  const zeros = new Uint8Array(WINDOW_BYTES);
-  const buffer = new Uint8Array(WINDOW_BYTES);
+  const buffer = new Uint8Array(Math.min(WINDOW_BYTES, Math.max(0, limit - from)));
   for (let at = from; at < limit && behind.proof === undefined; ) {
     const window = buffer.subarray(0, Math.min(WINDOW_BYTES, limit - at));
     const got = await file.read(window, at);
-    if (Buffer.compare(window.subarray(0, got), zeros.subarray(0, got)) !== 0) {
+    if (Buffer.compare(window.subarray(0, got), ZEROS.subarray(0, got)) !== 0) {
       behind.dataEnd = at + lastNonZero(window, got) + 1;
       const view = viewOf(window);
       for (let i = 0; i + 8 <= got && behind.proof === undefined; i += 8) {

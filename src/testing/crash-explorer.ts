@@ -4,8 +4,9 @@
  */
 import { decodeRewind } from '../segment/rewind.js';
 import { chooseCrash } from './crash.js';
+import { addCounts, type CrashCounts } from './crash-counts.js';
 import { DIRECTORY, type LogOptions, ModelViolation, Session, type Step } from './crash-programs.js';
-import { LogModel, type Loss } from './log-model.js';
+import { LogModel, type Loss, type Shown } from './log-model.js';
 import { changesDisk, type Operation, type Schedule } from './operations.js';
 import { Random } from './random.js';
 import { SimulatedDisk } from './simulated-disk.js';
@@ -23,35 +24,6 @@ export interface CrashRun {
   readonly secondStates: number;
   /** Only the state with this name, to replay it. */
   readonly only?: string;
-}
-
-/** What really happened: a campaign in which one of these stays 0 proves little. */
-export interface CrashCounts {
-  programs: number;
-  states: number;
-  processCrashes: number;
-  secondStates: number;
-  rotations: number;
-  recycled: number;
-  tornTails: number;
-  unopenedSegments: number;
-  interruptedPurges: number;
-  rewindsRedone: number;
-}
-
-export function newCounts(): CrashCounts {
-  return {
-    programs: 0,
-    states: 0,
-    processCrashes: 0,
-    secondStates: 0,
-    rotations: 0,
-    recycled: 0,
-    tornTails: 0,
-    unopenedSegments: 0,
-    interruptedPurges: 0,
-    rewindsRedone: 0,
-  };
 }
 
 export class CrashViolation extends Error {
@@ -80,15 +52,15 @@ const SETTLE_MS_MAX = 20_000;
 /** Throws `CrashViolation` at the first broken promise. */
 export async function exploreCrashes(run: CrashRun, counts: CrashCounts): Promise<void> {
   const random = new Random(run.seed);
-  const disk = new SimulatedDisk({ seed: run.seed, schedule: run.schedule });
+  const disk = new SimulatedDisk({ seed: run.seed, schedule: run.schedule, record: true });
   const session = new Session(disk, new LogModel(), run.log, random.fork());
   let states: State[] = [];
   try {
     // Without a prelude the making of the directory is crashed too.
-    if (run.prelude.length === 0) states = takeStates(disk, session.model, run, '', () => run.states);
+    if (run.prelude.length === 0) states = takeStates(disk, session, run, '', () => run.states);
     await settled('opening', session.open());
     for (const step of run.prelude) await settled(step, session.step(step));
-    if (run.prelude.length > 0) states = takeStates(disk, session.model, run, '', () => run.states);
+    if (run.prelude.length > 0) states = takeStates(disk, session, run, '', () => run.states);
     for (const step of run.program) await settled(step, session.step(step));
     await settled('closing', session.close());
   } catch (error) {
@@ -97,13 +69,15 @@ export async function exploreCrashes(run: CrashRun, counts: CrashCounts): Promis
     disk.onOperation = undefined;
   }
   counts.programs++;
-  counts.rotations += session.counts.rotations;
-  counts.recycled += session.counts.reused;
-  for (const state of states) await checkState(run, state, counts, 1);
+  addCounts(counts, session.counts);
+  addCounts(counts, spares(disk.operations));
+  /** What each image has shown: it shows the same again, whatever was promised meanwhile. */
+  const seen = new Map<string, Shown>();
+  for (const state of states) await checkState(run, state, seen, counts, 1);
 }
 
 /** Has crash states taken at every operation from now on. */
-function takeStates(disk: SimulatedDisk, model: LogModel, run: CrashRun, parent: string, rate: () => number): State[] {
+function takeStates(disk: SimulatedDisk, session: Session, run: CrashRun, parent: string, rate: () => number): State[] {
   const states: State[] = [];
   disk.onOperation = (operation, when) => {
     if (!changesDisk(operation)) return;
@@ -117,7 +91,8 @@ function takeStates(disk: SimulatedDisk, model: LogModel, run: CrashRun, parent:
       if (run.only !== undefined && !(run.only === name || run.only.startsWith(`${name}/`))) continue;
       const random = chanceOf(run.seed, name);
       const choice = count < 3 ? chooseCrash(random) : i === 0 ? 'none' : i === 1 ? 'all' : chooseCrash(random);
-      const after = model.clone();
+      session.observe();
+      const after = session.model.clone();
       if (i < count) after.losePower();
       states.push({
         name,
@@ -137,43 +112,68 @@ function chanceOf(seed: number, name: string): Random {
   return new Random(hash >>> 0);
 }
 
-async function checkState(run: CrashRun, state: State, counts: CrashCounts, depth: number): Promise<void> {
+async function checkState(
+  run: CrashRun,
+  state: State,
+  seen: Map<string, Shown>,
+  counts: CrashCounts,
+  depth: number,
+): Promise<void> {
   const { name, disk, model, loss } = state;
   counts.states++;
   if (loss === 'process') counts.processCrashes++;
   if (depth === 0) counts.secondStates++;
+  // What was stored before the end of a process alone may still be lost by the next power loss: no two are the same.
+  const image = loss === 'power' ? disk.fingerprint() : undefined;
+  const known = image === undefined ? undefined : seen.get(image);
+  if (known !== undefined) {
+    const problem = model.violation(known, loss);
+    if (problem !== undefined) {
+      throw new CrashViolation(run, name, new ModelViolation(`After a crash (${loss}) ${problem}`));
+    }
+    return;
+  }
+  counts.distinct++;
   const before = look(disk);
   let recovering = true;
   const rate = () => (recovering ? run.secondStates : run.secondStates / 10);
-  const taken = depth > 0 ? takeStates(disk, model, run, `${name}/`, rate) : [];
+  const random = chanceOf(run.seed, `${name} follow-up`);
+  const session = new Session(disk, model, run.log, random);
+  const taken = depth > 0 ? takeStates(disk, session, run, `${name}/`, rate) : [];
   const changes: Operation[] = [];
   const take = disk.onOperation;
   disk.onOperation = (operation, when) => {
     take?.(operation, when);
     if (when === 'after' && (operation.kind === 'rename' || operation.kind === 'unlink')) changes.push(operation);
   };
-  const random = chanceOf(run.seed, `${name} follow-up`);
-  const session = new Session(disk, model, run.log, random);
   try {
     const shown = await settled('opening', session.open());
     recovering = false;
     note(counts, session, before, changes);
     const problem = model.violation(shown, loss);
     if (problem !== undefined) throw new ModelViolation(`After a crash (${loss}) ${problem}`);
+    if (image !== undefined) seen.set(image, shown);
     model.adopt(shown);
-    // Life goes on: append, leave the segment at times, close, and see it all again.
-    await settled('append', session.step('append'));
-    if (random.chance(0.3)) await settled('rotate', session.step('rotate'));
-    await settled('batch', session.step('batch'));
-    await settled('verify', session.partition.verify());
-    await settled('reopen', session.step('reopen'));
-    await settled('closing', session.close());
+    await settled('going on behind a crash', goOn(session, random));
   } catch (error) {
     throw new CrashViolation(run, name, error);
   } finally {
     disk.onOperation = undefined;
+    addCounts(counts, session.counts);
   }
-  for (const second of taken) await checkState(run, second, counts, depth - 1);
+  for (const second of taken) await checkState(run, second, seen, counts, depth - 1);
+}
+
+/** Life goes on: append, leave the segment at times, close; and, every other time, see it all again. */
+async function goOn(session: Session, random: Random): Promise<void> {
+  await session.step('append');
+  if (random.chance(0.3)) await session.step('rotate');
+  await session.step('batch');
+  if (random.chance(0.5)) {
+    await session.partition.verify();
+    await session.step('reopen');
+  }
+  await session.close();
 }
 
 /** A rewind file that is whole, before the recovery. */
@@ -193,7 +193,13 @@ function note(counts: CrashCounts, session: Session, rewind: boolean, changes: r
   if (given.some((index) => index < first)) counts.interruptedPurges++;
   if (!rewind && given.some((index) => index > last)) counts.unopenedSegments++;
   if (rewind) counts.rewindsRedone++;
-  counts.tornTails += session.counts.torn;
+}
+
+/** Segments that the operations have prepared, and those of them that had been purged. */
+function spares(operations: readonly Operation[]): Pick<CrashCounts, 'prepared' | 'recycled'> {
+  const recycled = operations.filter(({ kind, to }) => kind === 'rename' && to?.includes('/ready_')).length;
+  const prepared = operations.filter(({ kind, path }) => kind === 'allocate' && path.includes('/ready_')).length;
+  return { prepared, recycled };
 }
 
 /** The promise, unless it never settles: that is a violation too. */

@@ -1,11 +1,25 @@
 /** Programs that are run against a log to crash it: small ones, all of them, and random longer ones. */
 import { type Log, openLog } from '../log.js';
 import type { Partition } from '../partition.js';
+import { HEADER_PAGE_SIZE } from '../segment/header.js';
+import { newSessionCounts } from './crash-counts.js';
 import type { LogModel, Shown } from './log-model.js';
 import type { Random } from './random.js';
 import type { SimulatedDisk } from './simulated-disk.js';
 
-export const STEPS = ['append', 'written', 'batch', 'write+sync', 'rotate', 'purge', 'truncate', 'reopen'] as const;
+/** Every program opens the log before its first step, and closes it behind its last one. */
+export const STEPS = [
+  'append',
+  'written',
+  'write',
+  'batch',
+  'sync',
+  'prepare',
+  'rotate',
+  'purge',
+  'truncate',
+  'reopen',
+] as const;
 const MORE_STEPS = ['burst', 'fill', 'purge some', 'truncate far', 'truncate all', 'at once'] as const;
 export type Step = (typeof STEPS)[number] | (typeof MORE_STEPS)[number];
 
@@ -46,7 +60,7 @@ export class Session {
   readonly #options: LogOptions;
   readonly #random: Random;
   /** Sums over all openings. */
-  readonly counts = { rotations: 0, reused: 0, torn: 0 };
+  readonly counts = newSessionCounts();
   #log: Log | undefined;
   #partition: Partition | undefined;
 
@@ -77,10 +91,22 @@ export class Session {
     });
     this.#log = log;
     log.events.on('recovered', ({ torn }) => {
-      if (torn !== undefined) this.counts.torn++;
+      if (torn !== undefined) this.counts.tornTails++;
     });
+    log.events.on('rotated', () => this.counts.rotations++);
+    log.events.on('purged', () => this.counts.purges++);
+    log.events.on('truncated', () => this.counts.truncations++);
+    this.counts.openings++;
     this.#partition = await log.partition(1);
+    this.#partition.oldestLsn$.subscribe((lsn) => this.model.acknowledgePurge(lsn));
     return this.show();
+  }
+
+  /** Holds the log to what its marks say at this moment, to whoever watches them. */
+  observe(): void {
+    if (this.#partition === undefined) return;
+    this.model.acknowledge(this.#partition.writtenLsn, 'written');
+    this.model.acknowledge(this.#partition.durableLsn, 'durable');
   }
 
   async show(): Promise<Shown> {
@@ -94,8 +120,7 @@ export class Session {
     const log = this.#log;
     if (log === undefined) return;
     this.#log = undefined;
-    this.counts.rotations += this.#partition?.stats().rotations ?? 0;
-    this.counts.reused += log.stats().reused;
+    this.observe();
     await log.close();
   }
 
@@ -113,13 +138,18 @@ export class Session {
         model.acknowledge(lastLsn, 'durable');
         return;
       }
-      case 'write+sync': {
-        let lsn = 0;
-        for (const size of [this.#size() >> 1, 5]) lsn = partition.write(model.issue([size], false)[0] as Uint8Array);
+      case 'write':
+        for (const size of [this.#size() >> 1, 5]) partition.write(model.issue([size], false)[0] as Uint8Array);
+        return;
+      case 'sync': {
+        const { last } = model;
         await partition.sync();
-        model.acknowledge(lsn, 'durable');
+        model.acknowledge(last, 'durable');
         return;
       }
+      case 'prepare':
+        // More than half of a segment: the next one is prepared from then on.
+        return this.#append((this.#options.segmentSize - HEADER_PAGE_SIZE) >> 1, 'written');
       case 'burst': {
         const appends = Array.from({ length: 2 + random.below(6) }, () =>
           this.#append(this.#size(), random.chance(0.5) ? 'durable' : 'written'),

@@ -11,6 +11,10 @@ export class Extents {
     return new Extents(this.#ranges);
   }
 
+  toString(): string {
+    return this.#ranges.map(({ from, to }) => `${from}-${to}`).join(' ');
+  }
+
   /** Bytes that are reserved. */
   get bytes(): number {
     return this.#ranges.reduce((sum, { from, to }) => sum + to - from, 0);

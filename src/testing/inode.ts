@@ -9,6 +9,7 @@
  * At a power loss the disk holds `synced` and any part of `pending` on top of it (crash.ts decides which). Stores through
  * a mapping leave no trace of their own: they are found by comparing `cached` with what it should be without them.
  */
+import { createHash } from 'node:crypto';
 import { Extents } from './extents.js';
 
 export const SECTOR_BYTES = 512;
@@ -32,12 +33,16 @@ export interface SyncPoint {
 export type WritebackFailure = 'keep' | 'revert';
 
 const EMPTY = new Uint8Array(0);
+/** Of contents that are never changed in place. */
+const hashes = new WeakMap<Uint8Array, string>();
 
 export class Inode {
   size = 0;
   extents = new Extents();
   /** Names, handles and mappings that keep the space. */
   references = 0;
+  /** The name that it bears in its directory, or the last one that it bore. */
+  name: string | undefined;
   synced: Uint8Array = EMPTY;
   pending: readonly Pending[] = [];
   /** Bytes behind `size` are zero. */
@@ -190,6 +195,16 @@ export class Inode {
   /** `pending`, and the stores through mappings as writes of whole sectors. */
   allPending(): readonly Pending[] {
     return this.mapped ? [...this.pending, ...this.#storesThroughMapping()] : this.pending;
+  }
+
+  /** Of what is on the disk. */
+  fingerprint(): string {
+    let hash = hashes.get(this.synced);
+    if (hash === undefined) {
+      hash = createHash('sha1').update(this.synced).digest('base64');
+      hashes.set(this.synced, hash);
+    }
+    return `${hash}+${this.extents}`;
   }
 
   #setSize(size: number): void {

@@ -101,14 +101,17 @@ export class Scheduler {
     });
   }
 
+  /** Everything that can run without waiting runs before the next operation ends; timers and I/O have their turn at times. */
   #pump(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    const end = () => {
       this.#scheduled = false;
       this.#endOne();
       if (this.#waiting.length > 0) this.#pump();
-    });
+    };
+    if (this.#random.chance(0.2)) setImmediate(end);
+    else process.nextTick(() => queueMicrotask(() => process.nextTick(end)));
   }
 
   #endOne(): void {

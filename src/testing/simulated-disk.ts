@@ -193,6 +193,19 @@ export class SimulatedDisk implements Disk, FileHost {
     inode.finishSync(inode.beginSync());
   }
 
+  /**
+   * The same for disks that hold the same names, bytes and reserved space, whatever became of them before; only of a disk
+   * on which everything is durable, as a power loss leaves it.
+   */
+  fingerprint(): string {
+    let all = '';
+    for (const [path, { cached }] of this.#directories) {
+      const names = [...cached].sort(([a], [b]) => (a < b ? -1 : 1));
+      all += `${path}:${names.map(([name, inode]) => `${name}=${inode.fingerprint()}`).join()};`;
+    }
+    return all;
+  }
+
   // The Disk port
 
   now(): number {
@@ -300,11 +313,8 @@ export class SimulatedDisk implements Disk, FileHost {
   // What its files ask of it
 
   pathOf(inode: Inode, opened: string): string {
-    const path = posix.dirname(opened);
-    const cached = this.#directories.get(path)?.cached;
-    if (cached?.get(posix.basename(opened)) === inode) return opened;
-    for (const [name, other] of cached ?? []) if (other === inode) return posix.join(path, name);
-    return opened;
+    if (inode.name === undefined || opened.endsWith(`/${inode.name}`)) return opened;
+    return posix.join(posix.dirname(opened), inode.name);
   }
 
   /**
@@ -377,7 +387,13 @@ export class SimulatedDisk implements Disk, FileHost {
     const gone =
       change.kind === 'create' ? undefined : directory.cached.get(change.kind === 'rename' ? change.to : change.name);
     if (gone !== undefined) gone.references--;
-    if (change.kind === 'create') change.inode.references++;
+    if (change.kind === 'create') {
+      change.inode.references++;
+      change.inode.name = change.name;
+    } else if (change.kind === 'rename') {
+      const moved = directory.cached.get(change.name);
+      if (moved !== undefined) moved.name = change.to;
+    }
     applyChange(directory.cached, change);
     directory.pending = [...directory.pending, change];
   }
@@ -392,8 +408,9 @@ export class SimulatedDisk implements Disk, FileHost {
 
   #adopt(path: string, directory: Directory): void {
     this.#directories.set(path, directory);
-    for (const inode of directory.cached.values()) {
+    for (const [name, inode] of directory.cached) {
       this.#inodes.add(inode);
+      inode.name = name;
       inode.references++;
     }
   }

@@ -4,7 +4,8 @@
  */
 import { test } from '@jest/globals';
 import { randomRun, smallRuns } from '../../src/testing/crash-campaign.js';
-import { type CrashRun, exploreCrashes, newCounts } from '../../src/testing/crash-explorer.js';
+import { newCounts } from '../../src/testing/crash-counts.js';
+import { type CrashRun, exploreCrashes } from '../../src/testing/crash-explorer.js';
 import { runs } from '../runs.js';
 
 const counts = newCounts();

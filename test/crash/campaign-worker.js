@@ -1,0 +1,43 @@
+/** One thread of a campaign: of all runs those that are its own, until it is told to stop or the time is over. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { fsyncRun, newCounts, newFaultCounts, randomRun, smallRuns } from '../../dist/testing/index.js';
+import { play } from './play.js';
+
+/** Runs with a fault for each one that is crashed. */
+const FAULT_RUNS = 5;
+
+const { seed, end, rates, job, jobs } = workerData;
+let stopped = false;
+parentPort?.once('message', () => {
+  stopped = true;
+});
+// A violation is told by its replay: the traces of errors that are expected cost more than the errors.
+Error.stackTraceLimit = 0;
+
+/** @param {any} run @param {number} [steps] */
+async function one(run, steps) {
+  const counts = newCounts();
+  const faults = newFaultCounts();
+  const violation = await play(run, counts, faults);
+  const programsOfSteps = [1, 2, 3].map((length) => (length === steps ? 1 : 0));
+  parentPort?.postMessage({ counts, faults, programsOfSteps, violation });
+}
+
+function* small() {
+  let number = 0;
+  for (const length of [1, 2, 3]) {
+    for (const run of smallRuns(length, seed + length * 100_000, rates))
+      if (number++ % jobs === job) yield { length, run };
+  }
+}
+
+const programs = small();
+for (let i = job; !stopped && Date.now() < end; i += jobs) {
+  const { value } = programs.next();
+  if (value) await one(value.run, value.length);
+  await one(randomRun(seed + i, rates));
+  for (let k = 0; k < FAULT_RUNS; k++) await one(fsyncRun(seed * 1000 + i * FAULT_RUNS + k));
+  // The thread's own messages come in only here: runs leave no room for them.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+}
+parentPort?.close();
