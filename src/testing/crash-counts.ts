@@ -7,6 +7,9 @@ export interface CrashCounts {
   states: number;
   /** Of these, disks that had not been met before in the same program: each was recovered, and used afterwards. */
   distinct: number;
+  /** Moments in small programs, and those of them of which every state was taken, but for torn sectors. */
+  moments: number;
+  momentsExhausted: number;
   /** Ends of the process alone. */
   processCrashes: number;
   /** Crashes inside a recovery, or behind one. */
@@ -32,6 +35,8 @@ export function newCounts(): CrashCounts {
     programs: 0,
     states: 0,
     distinct: 0,
+    moments: 0,
+    momentsExhausted: 0,
     processCrashes: 0,
     secondStates: 0,
     openings: 0,

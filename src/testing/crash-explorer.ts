@@ -22,6 +22,8 @@ export interface CrashRun {
   readonly states: number;
   /** The same, at each operation of a recovery; a tenth of it at those of the appends behind it. */
   readonly secondStates: number;
+  /** Where no more disks than this may be left by a crash of the program, all of them are taken besides. Default 0. */
+  readonly all?: number;
   /** Only the state with this name, to replay it. */
   readonly only?: string;
 }
@@ -57,10 +59,10 @@ export async function exploreCrashes(run: CrashRun, counts: CrashCounts): Promis
   let states: State[] = [];
   try {
     // Without a prelude the making of the directory is crashed too.
-    if (run.prelude.length === 0) states = takeStates(disk, session, run, '', () => run.states);
+    if (run.prelude.length === 0) states = takeStates(disk, session, run, '', () => run.states, counts);
     await settled('opening', session.open());
     for (const step of run.prelude) await settled(step, session.step(step));
-    if (run.prelude.length > 0) states = takeStates(disk, session, run, '', () => run.states);
+    if (run.prelude.length > 0) states = takeStates(disk, session, run, '', () => run.states, counts);
     for (const step of run.program) await settled(step, session.step(step));
     await settled('closing', session.close());
   } catch (error) {
@@ -77,12 +79,32 @@ export async function exploreCrashes(run: CrashRun, counts: CrashCounts): Promis
 }
 
 /** Has crash states taken at every operation from now on. */
-function takeStates(disk: SimulatedDisk, session: Session, run: CrashRun, parent: string, rate: () => number): State[] {
+function takeStates(
+  disk: SimulatedDisk,
+  session: Session,
+  run: CrashRun,
+  parent: string,
+  rate: () => number,
+  counts: CrashCounts,
+): State[] {
   const states: State[] = [];
   disk.onOperation = (operation, when) => {
     if (!changesDisk(operation)) return;
     const wanted = rate();
     const at = `${parent}${operation.index}${when === 'before' ? '-' : '+'}`;
+    if (run.all !== undefined && parent === '') {
+      const all = disk.allCrashed(run.all);
+      counts.moments++;
+      if (all !== undefined) counts.momentsExhausted++;
+      session.observe();
+      for (const [i, crashed] of (all ?? []).entries()) {
+        const name = `${at}all${i}`;
+        if (run.only !== undefined && !(run.only === name || run.only.startsWith(`${name}/`))) continue;
+        const after = session.model.clone();
+        after.losePower();
+        states.push({ name, disk: crashed, model: after, loss: 'power' });
+      }
+    }
     const count = Math.floor(wanted) + (chanceOf(run.seed, `${at}?`).chance(wanted % 1) ? 1 : 0);
     for (let i = 0; i <= count; i++) {
       // The last one is the end of the process alone.
@@ -139,7 +161,7 @@ async function checkState(
   const rate = () => (recovering ? run.secondStates : run.secondStates / 10);
   const random = chanceOf(run.seed, `${name} follow-up`);
   const session = new Session(disk, model, run.log, random);
-  const taken = depth > 0 ? takeStates(disk, session, run, `${name}/`, rate) : [];
+  const taken = depth > 0 ? takeStates(disk, session, run, `${name}/`, rate, counts) : [];
   const changes: Operation[] = [];
   const take = disk.onOperation;
   disk.onOperation = (operation, when) => {

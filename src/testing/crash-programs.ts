@@ -1,5 +1,7 @@
 /** Programs that are run against a log to crash it: small ones, all of them, and random longer ones. */
+import type { AllocateMode } from '../disk/disk.js';
 import { type Log, openLog } from '../log.js';
+import type { OpenLogOptions } from '../options.js';
 import type { Partition } from '../partition.js';
 import { HEADER_PAGE_SIZE } from '../segment/header.js';
 import { newSessionCounts } from './crash-counts.js';
@@ -8,7 +10,7 @@ import type { Random } from './random.js';
 import type { SimulatedDisk } from './simulated-disk.js';
 
 /** Every program opens the log before its first step, and closes it behind its last one. */
-export const STEPS = [
+export const SMALL_STEPS = [
   'append',
   'written',
   'write',
@@ -21,7 +23,8 @@ export const STEPS = [
   'reopen',
 ] as const;
 const MORE_STEPS = ['burst', 'fill', 'purge some', 'truncate far', 'truncate all', 'at once'] as const;
-export type Step = (typeof STEPS)[number] | (typeof MORE_STEPS)[number];
+export const STEPS = [...SMALL_STEPS, ...MORE_STEPS] as const;
+export type Step = (typeof STEPS)[number];
 
 export const DIRECTORY = '/data';
 
@@ -32,20 +35,25 @@ export interface LogOptions {
   readonly ready: number;
   readonly recycle: number;
   readonly verify: 'tail' | 'full';
+  /** How space is reserved. */
+  readonly mode?: AllocateMode;
 }
 
 /** All programs of one to `length` steps. */
 export function* allPrograms(length: number): Generator<Step[]> {
   if (length === 0) return;
   yield* allPrograms(length - 1);
-  const count = STEPS.length ** length;
+  const count = SMALL_STEPS.length ** length;
   for (let n = 0; n < count; n++) {
-    yield Array.from({ length }, (_, i) => STEPS[Math.floor(n / STEPS.length ** i) % STEPS.length] as Step);
+    yield Array.from(
+      { length },
+      (_, i) => SMALL_STEPS[Math.floor(n / SMALL_STEPS.length ** i) % SMALL_STEPS.length] as Step,
+    );
   }
 }
 
 export function randomProgram(random: Random, length: number): Step[] {
-  return Array.from({ length }, () => random.pick([...STEPS, ...MORE_STEPS, 'fill', 'burst', 'append']));
+  return Array.from({ length }, () => random.pick([...STEPS, 'fill', 'burst', 'append']));
 }
 
 /** A promise is broken, as against an error that the log reports. */
@@ -59,16 +67,26 @@ export class Session {
   readonly #disk: SimulatedDisk;
   readonly #options: LogOptions;
   readonly #random: Random;
+  readonly #more: Partial<OpenLogOptions>;
+  /** Times that appends began to wait for space. */
+  blocked = 0;
   /** Sums over all openings. */
   readonly counts = newSessionCounts();
   #log: Log | undefined;
   #partition: Partition | undefined;
 
-  constructor(disk: SimulatedDisk, model: LogModel, options: LogOptions, random: Random) {
+  constructor(
+    disk: SimulatedDisk,
+    model: LogModel,
+    options: LogOptions,
+    random: Random,
+    more: Partial<OpenLogOptions> = {},
+  ) {
     this.#disk = disk;
     this.model = model;
     this.#options = options;
     this.#random = random;
+    this.#more = more;
   }
 
   get partition(): Partition {
@@ -78,8 +96,8 @@ export class Session {
 
   /** Opens the log and tells what it shows. */
   async open(): Promise<Shown> {
-    const { io, segmentSize, ready, recycle, verify } = this.#options;
-    const preallocate = { segments: ready };
+    const { io, segmentSize, ready, recycle, verify, mode } = this.#options;
+    const preallocate = { segments: ready, ...(mode === undefined ? {} : { mode }) };
     const log = await openLog({
       directory: DIRECTORY,
       disk: this.#disk,
@@ -88,10 +106,14 @@ export class Session {
       preallocate,
       recycle,
       verify,
+      ...this.#more,
     });
     this.#log = log;
     log.events.on('recovered', ({ torn }) => {
       if (torn !== undefined) this.counts.tornTails++;
+    });
+    log.events.on('spacePressure', ({ state }) => {
+      if (state === 'blocked') this.blocked++;
     });
     log.events.on('rotated', () => this.counts.rotations++);
     log.events.on('purged', () => this.counts.purges++);

@@ -9,11 +9,11 @@
  * so that a rename only survives after the create of what it renames. Names and data know nothing of each other.
  */
 import { type Inode, type Pending, SECTOR_BYTES } from './inode.js';
-import type { Random } from './random.js';
+import type { Chance } from './random.js';
 
 export interface CrashChoice {
-  /** How much of the data survives: nothing, everything, or each piece by chance. */
-  readonly data: 'none' | 'all' | 'some';
+  /** How much of the data survives: nothing, everything, each piece by chance, or each whole sector by chance. */
+  readonly data: 'none' | 'all' | 'some' | 'sectors';
   /** The same for names; 'prefix' keeps the first ones, as a journal does. */
   readonly names: 'none' | 'all' | 'some' | 'prefix';
   /** The same for changes of size. */
@@ -23,20 +23,20 @@ export interface CrashChoice {
 export type Extreme = 'none' | 'all';
 
 /** A choice for a crash whose sampling is left to chance; the extremes come often. */
-export function chooseCrash(random: Random): CrashChoice {
+export function chooseCrash(random: Chance): CrashChoice {
   const data = random.pick(['none', 'all', 'some', 'some', 'some', 'some'] as const);
   const names = random.pick(['none', 'all', 'all', 'some', 'some', 'prefix'] as const);
   return { data, names, sizes: random.pick(['none', 'all', 'some'] as const) };
 }
 
 /** Content of a file after the power loss. */
-export function crashedContent(inode: Inode, choice: CrashChoice, random: Random): Uint8Array {
+export function crashedContent(inode: Inode, choice: CrashChoice, random: Chance): Uint8Array {
   const pending = inode.allPending();
   if (pending.length === 0) return inode.synced;
   const sizes = pending.filter((change) => change.kind === 'size').length;
   let keptSizes = choice.sizes === 'all' ? sizes : choice.sizes === 'none' ? 0 : random.below(sizes + 1);
   /** How likely a piece survives: few, half, nearly all. */
-  const odds = random.pick([0.15, 0.5, 0.85]);
+  const odds = choice.data === 'some' ? random.pick([0.15, 0.5, 0.85]) : 0.5;
 
   let capacity = inode.synced.length;
   for (const change of pending) {
@@ -54,24 +54,41 @@ export function crashedContent(inode: Inode, choice: CrashChoice, random: Random
       content.set(change.bytes, change.offset);
     } else if (choice.data === 'some') {
       writePart(content, change, odds, random);
+    } else if (choice.data === 'sectors') {
+      writeSectors(content, change, random);
     }
   }
   return content.slice(0, size);
 }
 
-function writePart(
-  content: Uint8Array,
-  { offset, bytes }: Extract<Pending, { kind: 'write' }>,
-  odds: number,
-  random: Random,
-): void {
+type Write = Extract<Pending, { kind: 'write' }>;
+
+/** The places of [0, length) of a write at `offset` where sectors begin and end. */
+function* sectors({ offset, bytes }: Write): Generator<[from: number, to: number]> {
+  for (let from = 0; from < bytes.length; ) {
+    const to = Math.min(bytes.length, from + SECTOR_BYTES - ((offset + from) % SECTOR_BYTES));
+    yield [from, to];
+    from = to;
+  }
+}
+
+/** Only what would change anything is left to chance. */
+function writeSectors(content: Uint8Array, write: Write, random: Chance): void {
+  for (const [from, to] of sectors(write)) {
+    const sector = write.bytes.subarray(from, to);
+    const before = content.subarray(write.offset + from, write.offset + to);
+    if (Buffer.compare(sector, before) !== 0 && random.chance(0.5)) before.set(sector);
+  }
+}
+
+function writePart(content: Uint8Array, write: Write, odds: number, random: Chance): void {
+  const { offset, bytes } = write;
   const manner = random.below(3);
   if (manner === 0) {
     if (random.chance(odds)) content.set(bytes, offset);
     return;
   }
-  for (let from = 0; from < bytes.length; ) {
-    const to = Math.min(bytes.length, from + SECTOR_BYTES - ((offset + from) % SECTOR_BYTES));
+  for (const [from, to] of sectors(write)) {
     let [start, end] = random.chance(odds) ? [from, to] : [from, from];
     if (manner === 2 && random.chance(0.3)) {
       // A torn sector: its beginning, its end, or something in the middle.
@@ -83,7 +100,6 @@ function writePart(
       ] as const);
     }
     content.set(bytes.subarray(start, end), offset + start);
-    from = to;
   }
 }
 
@@ -109,7 +125,7 @@ export function crashedNames(
   synced: ReadonlyMap<string, Inode>,
   pending: readonly NameChange[],
   choice: CrashChoice,
-  random: Random,
+  random: Chance,
 ): Map<string, Inode> {
   const entries = new Map(synced);
   if (choice.names === 'none') return entries;

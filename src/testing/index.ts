@@ -35,10 +35,12 @@ export type { JournalOptions } from './conformance/journal-fixture.js';
 export type { JournalCapabilities } from './conformance/journal-queries.js';
 export { type SnapshotConformanceOptions, snapshotStoreConformance } from './conformance/snapshot-conformance.js';
 export type { CrashChoice, Extreme } from './crash.js';
-export { fsyncRun, type Rates, randomRun, smallRuns } from './crash-campaign.js';
+export { FAULT_KINDS, type FaultKind, faultRun, type Rates, randomRun, smallRuns } from './crash-campaign.js';
 export { addCounts, type CrashCounts, newCounts } from './crash-counts.js';
 export { type CrashRun, CrashViolation, exploreCrashes } from './crash-explorer.js';
-export { exploreFault, type FaultCounts, type FaultRun, FaultViolation, newFaultCounts } from './fault-runs.js';
+export { STEPS, type Step } from './crash-programs.js';
+export { type FaultCounts, newFaultCounts } from './fault-counts.js';
+export { exploreFault, type FaultRun, FaultViolation } from './fault-runs.js';
 export type { Fault, FaultRule, Faults } from './faults.js';
 export type { WritebackFailure } from './inode.js';
 export {

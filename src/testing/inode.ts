@@ -57,6 +57,9 @@ export class Inode {
   /** Whatever is written back between two syncs is lost, and the next one says so. */
   #failing: WritebackFailure | undefined;
 
+  /** Sectors that cannot be read until they have been written again, by number. */
+  #unreadable: Set<number> | undefined;
+
   /** What a read sees. */
   get cached(): Uint8Array {
     return this.#cached.subarray(0, this.size);
@@ -97,7 +100,29 @@ export class Inode {
     copy.#syncedOrder = this.#syncedOrder;
     copy.#lost = new Map(this.#lost);
     copy.#failing = this.#failing;
+    copy.inheritUnreadable(this);
     return copy;
+  }
+
+  /** The sector at `offset` cannot be read from now on. */
+  spoil(offset: number): void {
+    this.#unreadable = new Set(this.#unreadable).add(Math.floor(offset / SECTOR_BYTES));
+  }
+
+  mend(): void {
+    this.#unreadable = undefined;
+  }
+
+  inheritUnreadable(other: Inode): void {
+    this.#unreadable = other.#unreadable === undefined ? undefined : new Set(other.#unreadable);
+  }
+
+  /** True if all sectors of [from, to) can be read. */
+  readable(from: number, to: number): boolean {
+    for (const sector of this.#unreadable ?? []) {
+      if (sector * SECTOR_BYTES < to && (sector + 1) * SECTOR_BYTES > from) return false;
+    }
+    return true;
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -107,6 +132,10 @@ export class Inode {
     if (end > this.size) this.#setSize(end);
     this.#note({ kind: 'write', order: ++this.#order, offset, bytes: bytes.slice() });
     this.#dirtyAgain(offset, end);
+    for (const sector of this.#unreadable ?? []) {
+      const at = sector * SECTOR_BYTES;
+      if (at >= offset && at + SECTOR_BYTES <= end) this.#unreadable?.delete(sector);
+    }
   }
 
   resize(size: number): void {

@@ -104,23 +104,40 @@ export class LogModel {
     this.#rewinding = undefined;
   }
 
+  /** Last LSN that must be there after the loss. */
+  required(loss: Loss): number {
+    const kept = loss === 'power' ? this.durable : this.written;
+    return Math.min(kept, this.#rewinding ?? kept);
+  }
+
+  /** The note of what was purged is lost: what had been purged may be there again. */
+  forgetPurges(): void {
+    this.oldest = 1;
+  }
+
   /** Why a log that shows this after the loss breaks a promise; undefined if it breaks none. */
   violation({ oldestLsn, records }: Shown, loss: Loss): string | undefined {
-    const kept = loss === 'power' ? this.durable : this.written;
-    const required = Math.min(kept, this.#rewinding ?? kept);
+    const required = this.required(loss);
     const last = oldestLsn + records.length - 1;
     if (oldestLsn < this.oldest) return `LSN ${oldestLsn} is back, although all before ${this.oldest} was purged`;
     if (oldestLsn > this.#purgeAsked) return `it begins at LSN ${oldestLsn}: more is gone than was to be purged`;
     if (last < required) return `it ends at LSN ${last}, but ${required} was acknowledged`;
-    for (const [i, { lsn, payload }] of records.entries()) {
-      if (lsn !== oldestLsn + i) return `LSN ${lsn} stands where ${oldestLsn + i} is expected`;
-      const issued = this.#issued[lsn - 1];
-      if (issued === undefined) return `LSN ${lsn} was never appended, or was truncated`;
-      if (Buffer.compare(payloadOf(issued), payload) !== 0) return `LSN ${lsn} is not what was appended`;
-    }
+    const wrong = this.mismatch(oldestLsn, records);
+    if (wrong !== undefined) return wrong;
     const batch = this.#issued[last - 1]?.batch ?? 0;
     if (batch !== 0 && last !== this.#rewinding && this.#issued[last]?.batch === batch) {
       return `it ends at LSN ${last}, inside a batch`;
+    }
+    return undefined;
+  }
+
+  /** Why these are not the records from LSN `from` on; undefined if they are. */
+  mismatch(from: number, records: Shown['records']): string | undefined {
+    for (const [i, { lsn, payload }] of records.entries()) {
+      if (lsn !== from + i) return `LSN ${lsn} stands where ${from + i} is expected`;
+      const issued = this.#issued[lsn - 1];
+      if (issued === undefined) return `LSN ${lsn} was never appended, or was truncated`;
+      if (Buffer.compare(payloadOf(issued), payload) !== 0) return `LSN ${lsn} is not what was appended`;
     }
     return undefined;
   }

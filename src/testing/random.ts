@@ -1,6 +1,15 @@
 /** A small seeded generator (sfc32): the only source of chance in this folder, so that one seed repeats a whole run. */
 
-export class Random {
+/** What decides where something is left to chance. */
+export interface Chance {
+  /** 0 … `count` − 1. */
+  below(count: number): number;
+  /** True with probability `p`. */
+  chance(p: number): boolean;
+  pick<T>(from: readonly T[]): T;
+}
+
+export class Random implements Chance {
   #a: number;
   #b: number;
   #c: number;
@@ -55,5 +64,37 @@ export class Random {
     copy.#c = this.#c;
     copy.#counter = this.#counter;
     return copy;
+  }
+}
+
+/** Takes every decision in turn: each `advance` leads to the next sequence of them, until there is none left. */
+export class Odometer implements Chance {
+  #digits: { value: number; readonly count: number }[] = [];
+  #at = 0;
+
+  below(count: number): number {
+    const digit = this.#digits[this.#at] ?? { value: 0, count };
+    this.#digits[this.#at++] = digit;
+    return digit.value;
+  }
+
+  /** Whatever the probability, false comes first. */
+  chance(_p: number): boolean {
+    return this.below(2) === 1;
+  }
+
+  pick<T>(from: readonly T[]): T {
+    return from[this.below(from.length)] as T;
+  }
+
+  /** False if all sequences have been taken. */
+  advance(): boolean {
+    this.#digits.length = this.#at;
+    this.#at = 0;
+    for (let last = this.#digits.at(-1); last !== undefined; last = this.#digits.at(-1)) {
+      if (++last.value < last.count) return true;
+      this.#digits.pop();
+    }
+    return false;
   }
 }

@@ -37,7 +37,7 @@ import {
   Scheduler,
   type Turn,
 } from './operations.js';
-import { Random } from './random.js';
+import { type Chance, Odometer, Random } from './random.js';
 import { type FileHost, faultError, SimulatedFile } from './simulated-file.js';
 
 const { EEXIST, EINVAL, ENOENT } = constants.errno;
@@ -71,6 +71,8 @@ export class SimulatedDisk implements Disk, FileHost {
   /** Called right before each operation takes effect, and right after. */
   onOperation: OperationHook | undefined;
   readonly options: Required<SimulatedDiskOptions>;
+  /** Bytes that files can take up. May be changed at any time. */
+  capacity: number;
   readonly #directories = new Map<string, Directory>();
   readonly #locks = new Set<string>();
   readonly #held = new Map<object, string>();
@@ -84,19 +86,24 @@ export class SimulatedDisk implements Disk, FileHost {
     const { seed = 1, schedule = 'order', capacity = Number.POSITIVE_INFINITY } = options;
     const { map = true, fallocate = true, record = false } = options;
     this.options = { seed, schedule, capacity, map, fallocate, record };
+    this.capacity = capacity;
     this.#random = new Random(seed);
     this.#scheduler = new Scheduler(schedule, this.#random.fork());
     this.#directories.set('/', { cached: new Map(), synced: new Map(), pending: [] });
   }
 
   /** What a power loss at this moment may leave, as a disk of its own: by chance, or by an extreme or a choice. */
-  crashed(random: Random, choice: CrashChoice | Extreme = chooseCrash(random)): SimulatedDisk {
+  crashed(random: Chance, choice: CrashChoice | Extreme = chooseCrash(random)): SimulatedDisk {
     const chosen = typeof choice === 'string' ? { data: choice, names: choice, sizes: choice } : choice;
     const disk = this.#successor();
     const copies = new Map<Inode, Inode>();
     const copyOf = (inode: Inode) => {
-      const copy = copies.get(inode) ?? Inode.durable(crashedContent(inode, chosen, random), inode.extents.clone());
-      copies.set(inode, copy);
+      let copy = copies.get(inode);
+      if (copy === undefined) {
+        copy = Inode.durable(crashedContent(inode, chosen, random), inode.extents.clone());
+        copy.inheritUnreadable(inode);
+        copies.set(inode, copy);
+      }
       return copy;
     };
     for (const [path, { synced, pending }] of this.#directories) {
@@ -105,6 +112,22 @@ export class SimulatedDisk implements Disk, FileHost {
       disk.#adopt(path, { cached: entries, synced: new Map(entries), pending: [] });
     }
     return disk;
+  }
+
+  /**
+   * Every disk that a power loss at this moment may leave, if there are at most `limit`; else undefined. Of each write
+   * every whole sector may have survived or not; torn sectors are left to `crashed`.
+   */
+  allCrashed(limit: number): SimulatedDisk[] | undefined {
+    const found = new Map<string, SimulatedDisk>();
+    const decisions = new Odometer();
+    for (let count = 1; ; count++) {
+      if (count > 4 * limit || found.size > limit) return undefined; // decisions may come to the same
+      const disk = this.crashed(decisions, { data: 'sectors', names: 'some', sizes: 'some' });
+      found.set(disk.fingerprint(), disk);
+      if (!decisions.advance()) break;
+    }
+    return found.size > limit ? undefined : [...found.values()];
   }
 
   /**
@@ -150,9 +173,7 @@ export class SimulatedDisk implements Disk, FileHost {
   }
 
   get free(): number {
-    return this.options.capacity === Number.POSITIVE_INFINITY
-      ? this.options.capacity
-      : this.options.capacity - this.used;
+    return this.capacity === Number.POSITIVE_INFINITY ? this.capacity : this.capacity - this.used;
   }
 
   /** What is open (`file …`), mapped (`mapping …`) and locked (`lock …`), sorted: nothing, once a log was closed. */
@@ -204,6 +225,19 @@ export class SimulatedDisk implements Disk, FileHost {
       all += `${path}:${names.map(([name, inode]) => `${name}=${inode.fingerprint()}`).join()};`;
     }
     return all;
+  }
+
+  /**
+   * A latent sector error: whatever reads from the 512 bytes around `offset` fails with EIO, after a crash too, until they
+   * have been written again.
+   */
+  spoil(path: string, offset: number): void {
+    this.#entry(path, 'spoil').spoil(offset);
+  }
+
+  /** All of the file can be read again. */
+  mend(path: string): void {
+    this.#entry(path, 'mend').mend();
   }
 
   // The Disk port
@@ -403,6 +437,7 @@ export class SimulatedDisk implements Disk, FileHost {
     const disk = new SimulatedDisk(this.options);
     disk.#random = this.#random.clone();
     disk.#now = this.#now;
+    disk.capacity = this.capacity;
     return disk;
   }
 

@@ -165,6 +165,7 @@ export class SimulatedFile implements DiskFile {
 
   #read(into: Uint8Array, position: number, fault: Fault | undefined): number {
     const bytes = this.#inode.cached.subarray(position, position + into.length);
+    if (!this.#inode.readable(position, position + bytes.length)) throw faultError('EIO', 'read', this.path);
     into.set(bytes);
     if (fault !== undefined && 'flip' in fault) {
       const at = fault.flip.offset - position;
@@ -175,7 +176,7 @@ export class SimulatedFile implements DiskFile {
 
   #write(bytes: Uint8Array, position: number, fault: Fault | undefined): void {
     const inode = this.#inode;
-    const at = fault !== undefined && 'misdirect' in fault ? position + fault.misdirect : position;
+    const at = fault !== undefined && 'misdirect' in fault ? Math.max(0, position + fault.misdirect) : position;
     const wanted = fault !== undefined && 'error' in fault ? at + (fault.after ?? 0) : at + bytes.length;
     // As the kernel does: what fits is written, and only then is there no space.
     const reached = Math.min(wanted, inode.extents.reach(at, wanted, this.#host.free));

@@ -1,11 +1,13 @@
 /**
- * Every crash state of small programs, and many of random ones: see src/testing/crash-explorer.ts. A failure prints the run
- * that replays it: `node test/crash/campaign.js --replay '<json>'`.
+ * Crash states of small programs, and of random ones: see src/testing/crash-explorer.ts. A failure prints the run that
+ * replays it: `node test/crash/campaign.js --replay '<json>'`. `npm run test:crash` goes through many more.
  */
 import { test } from '@jest/globals';
-import { randomRun, smallRuns } from '../../src/testing/crash-campaign.js';
+import fc from 'fast-check';
+import { smallRuns } from '../../src/testing/crash-campaign.js';
 import { newCounts } from '../../src/testing/crash-counts.js';
 import { type CrashRun, exploreCrashes } from '../../src/testing/crash-explorer.js';
+import { STEPS } from '../../src/testing/crash-programs.js';
 import { runs } from '../runs.js';
 
 const counts = newCounts();
@@ -27,24 +29,48 @@ function* some(all: Iterable<CrashRun>, wanted: number, count: number): Generato
   }
 }
 
-test('programs of one step, crashed at every operation', async () => {
-  await exploreAll(smallRuns(1, 1, { states: Math.min(3, 1 * effort), secondStates: Math.min(1, 0.02 * effort) }));
+test('programs of one step, crashed at every operation, in every state but torn sectors', async () => {
+  await exploreAll(
+    some(
+      smallRuns(1, 1, { states: Math.min(3, 0.5 * effort), secondStates: Math.min(1, 0.02 * effort) }),
+      Math.min(40, 40 * effort),
+      40,
+    ),
+  );
 });
 
 test('programs of two steps', async () => {
   const all = smallRuns(2, 1000, { states: 0.3, secondStates: 0.02 });
-  await exploreAll(some(all, Math.min(256, 96 * effort), 256));
+  await exploreAll(some(all, Math.min(400, 16 * effort), 400));
 });
 
 test('programs of three steps', async () => {
   const all = smallRuns(3, 10_000, { states: 0.3, secondStates: 0.02 });
-  await exploreAll(some(all, Math.min(2048, 48 * effort), 2048));
+  await exploreAll(some(all, Math.min(4000, 16 * effort), 4000));
+});
+
+/** Random longer programs; one that breaks a promise is made as short as it can be. */
+const randomRuns = fc.record<CrashRun>({
+  seed: fc.nat(),
+  schedule: fc.constantFrom('order', 'random', 'slow sync', 'slow names'),
+  log: fc.record({
+    io: fc.constantFrom('mmap', 'write'),
+    segmentSize: fc.constantFrom(5120, 6000, 8192),
+    ready: fc.nat({ max: 2 }),
+    recycle: fc.nat({ max: 2 }),
+    verify: fc.constantFrom('tail', 'full'),
+  }),
+  prelude: fc.constant([]),
+  program: fc.array(fc.constantFrom(...STEPS), { minLength: 1, maxLength: 19, size: 'max' }),
+  states: fc.constant(0.2),
+  secondStates: fc.constant(0.02),
 });
 
 test('random programs', async () => {
-  for (let seed = 1; seed <= Math.max(1, 20 * effort); seed++) {
-    await exploreCrashes(randomRun(seed, { states: 0.2, secondStates: 0.02 }), counts);
-  }
+  await fc.assert(
+    fc.asyncProperty(randomRuns, (run) => exploreCrashes(run, counts)),
+    { numRuns: Math.max(1, 20 * effort) },
+  );
 });
 
 /** States that recovery once refused, or would have. */
