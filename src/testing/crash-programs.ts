@@ -1,5 +1,5 @@
 /** Programs that are run against a log to crash it: small ones, all of them, and random longer ones. */
-import type { AllocateMode } from '../disk/disk.js';
+import type { AllocateMode, Disk } from '../disk/disk.js';
 import { type Log, openLog } from '../log.js';
 import type { OpenLogOptions } from '../options.js';
 import type { Partition } from '../partition.js';
@@ -7,7 +7,6 @@ import { HEADER_PAGE_SIZE } from '../segment/header.js';
 import { newSessionCounts } from './crash-counts.js';
 import type { LogModel, Shown } from './log-model.js';
 import type { Random } from './random.js';
-import type { SimulatedDisk } from './simulated-disk.js';
 
 /** Every program opens the log before its first step, and closes it behind its last one. */
 export const SMALL_STEPS = [
@@ -64,10 +63,12 @@ export class ModelViolation extends Error {
 /** A log, opened, and what it must show. */
 export class Session {
   readonly model: LogModel;
-  readonly #disk: SimulatedDisk;
+  readonly #disk: Disk;
   readonly #options: LogOptions;
   readonly #random: Random;
   readonly #more: Partial<OpenLogOptions>;
+  /** Told of each partition that was opened. */
+  onOpened: ((partition: Partition) => void) | undefined;
   /** Times that appends began to wait for space. */
   blocked = 0;
   /** Sums over all openings. */
@@ -76,7 +77,7 @@ export class Session {
   #partition: Partition | undefined;
 
   constructor(
-    disk: SimulatedDisk,
+    disk: Disk,
     model: LogModel,
     options: LogOptions,
     random: Random,
@@ -120,6 +121,7 @@ export class Session {
     log.events.on('truncated', () => this.counts.truncations++);
     this.counts.openings++;
     this.#partition = await log.partition(1);
+    this.onOpened?.(this.#partition);
     this.#partition.oldestLsn$.subscribe((lsn) => this.model.acknowledgePurge(lsn));
     return this.show();
   }

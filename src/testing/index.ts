@@ -51,5 +51,8 @@ export {
   type Schedule,
   type Turn,
 } from './operations.js';
+export { type OrderEvent, type SegmentContent, segmentContent } from './order-events.js';
+export { OrderRecorder } from './order-recorder.js';
+export { type OrderRule, type OrderViolation, orderViolations } from './order-rules.js';
 export { Random } from './random.js';
 export { SimulatedDisk, type SimulatedDiskOptions } from './simulated-disk.js';

@@ -33,7 +33,7 @@ test('programs of one step, crashed at every operation, in every state but torn 
   await exploreAll(
     some(
       smallRuns(1, 1, { states: Math.min(3, 0.5 * effort), secondStates: Math.min(1, 0.02 * effort) }),
-      Math.min(40, 40 * effort),
+      Math.min(20, 20 * effort),
       40,
     ),
   );
