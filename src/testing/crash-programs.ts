@@ -76,13 +76,7 @@ export class Session {
   #log: Log | undefined;
   #partition: Partition | undefined;
 
-  constructor(
-    disk: Disk,
-    model: LogModel,
-    options: LogOptions,
-    random: Random,
-    more: Partial<OpenLogOptions> = {},
-  ) {
+  constructor(disk: Disk, model: LogModel, options: LogOptions, random: Random, more: Partial<OpenLogOptions> = {}) {
     this.#disk = disk;
     this.model = model;
     this.#options = options;

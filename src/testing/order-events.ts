@@ -35,6 +35,8 @@ export type OrderEvent =
       readonly kind: OperationKind;
       /** Name of the file at the time, without its directory; of an operation on a directory, its path. */
       readonly file: string;
+      /** Of a read or write. */
+      readonly offset?: number;
       /** New name, of a rename. */
       readonly to?: string;
       /** Of a sync: what was handed over by now, and what the sync therefore covers. */

@@ -120,8 +120,8 @@ export class OrderRecorder implements Disk {
     }
   }
 
-  runNow<T>(kind: OperationKind, file: string, work: () => T): T {
-    const id = this.#begin(kind, file, {});
+  runNow<T>(kind: OperationKind, file: string, work: () => T, offset?: number): T {
+    const id = this.#begin(kind, file, offset === undefined ? {} : { offset });
     let failed = true;
     try {
       const result = work();
@@ -191,16 +191,16 @@ class RecordedFile implements DiskFile {
   }
 
   read(into: Uint8Array, position: number): Promise<number> {
-    return this.#recorder.run('read', this.name, () => this.#file.read(into, position));
+    return this.#recorder.run('read', this.name, () => this.#file.read(into, position), { offset: position });
   }
 
   readSync(into: Uint8Array, position: number): number {
-    return this.#recorder.runNow('readSync', this.name, () => this.#file.readSync(into, position));
+    return this.#recorder.runNow('readSync', this.name, () => this.#file.readSync(into, position), position);
   }
 
   writeSync(bytes: Uint8Array, position: number): void {
     if (this.name === MANIFEST_TEMPORARY_NAME) this.#recorder.noteManifest(bytes);
-    this.#recorder.runNow('write', this.name, () => this.#file.writeSync(bytes, position));
+    this.#recorder.runNow('write', this.name, () => this.#file.writeSync(bytes, position), position);
   }
 
   sync(): Promise<void> {

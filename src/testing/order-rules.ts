@@ -3,6 +3,8 @@
  *
  * They hold for any schedule and any disk; a crash between two operations is harmless because of them.
  */
+import { OPEN_FRAME_SIZE } from '../segment/frame.js';
+import { DATA_OFFSET } from '../segment/header.js';
 import { MANIFEST_NAME, parseSegmentName } from '../segment/names.js';
 import type { OrderEvent, SegmentContent } from './order-events.js';
 
@@ -52,6 +54,9 @@ class Judge {
   #marks: Marks | undefined;
   #durableMarks: Marks | undefined;
   #directorySynced = false;
+  /** Since the log was locked: segments whose records were read before a sync; those written to since their last one. */
+  readonly #believed = new Set<string>();
+  readonly #dirty = new Set<string>();
 
   next(event: OrderEvent): void {
     this.#at++;
@@ -83,6 +88,10 @@ class Judge {
     if (kind === 'syncDirectory') this.#covering.set(id, { names: [...this.#loose], marks: this.#marks });
     // A segment that was there before the record began is known by what is done to it.
     if (kind !== 'create' && parseSegmentName(file) !== undefined) this.#segments.add(file);
+    if (kind === 'write') this.#dirty.add(file);
+    if (kind === 'sync') this.#dirty.delete(file); // until it has ended, what it covers is not in `#synced`
+    const records = event.offset !== undefined && event.offset >= DATA_OFFSET + OPEN_FRAME_SIZE;
+    if (kind === 'read' && records && !this.#synced.has(file)) this.#believed.add(file);
     if (kind === 'unlink' || kind === 'rename') this.#removes(file);
   }
 
@@ -93,6 +102,8 @@ class Judge {
         // Another life of the log: what it was told by the one before, it must find out again.
         this.#synced.clear();
         this.#directorySynced = false;
+        this.#believed.clear();
+        this.#dirty.clear();
         return;
       case 'sync':
         if (begun.holds !== undefined) this.#synced.set(file, begun.holds);
@@ -173,8 +184,12 @@ class Judge {
   #shown(partition: number, lsn: number): void {
     const rule = 'recovery syncs before it trusts';
     if (!this.#directorySynced) this.#broken(rule, 'the directory was not synced');
-    if (this.#indexes(partition).length > 0 && !this.#covers(partition, lsn)) {
-      this.#broken(rule, `LSN ${lsn} is shown, and no sync has covered it`);
+    if (this.#indexes(partition).length === 0) return;
+    if (!this.#covers(partition, lsn)) this.#broken(rule, `LSN ${lsn} is shown, and no sync has covered it`);
+    for (const [name, { opened, lastLsn, partition: of }] of this.#synced) {
+      if (of !== partition || !opened || lastLsn < lsn) continue;
+      if (this.#believed.has(name)) this.#broken(rule, `${name} was read before it was synced`);
+      if (this.#dirty.has(name)) this.#broken(rule, `what was written again to ${name} was not synced`);
     }
   }
 

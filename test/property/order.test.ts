@@ -6,7 +6,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Disk } from '../../src/disk/disk.js';
 import { realDisk } from '../../src/disk/real-disk.js';
-import { Session, STEPS, type Step } from '../../src/testing/crash-programs.js';
+import { Session, STEPS } from '../../src/testing/crash-programs.js';
 import { LogModel } from '../../src/testing/log-model.js';
 import { OrderRecorder } from '../../src/testing/order-recorder.js';
 import { orderViolations } from '../../src/testing/order-rules.js';
@@ -28,26 +28,35 @@ const programs = fc.record({
 });
 type Program = typeof programs extends fc.Arbitrary<infer T> ? T : never;
 
-async function play(disk: Disk, { log, program, seed }: Program, directory?: string): Promise<number> {
+/** Plays the program, and returns the session, which is still open. */
+async function play(
+  disk: Disk,
+  { log, program, seed }: Program,
+  model: LogModel,
+  directory?: string,
+): Promise<Session> {
   const recorder = new OrderRecorder(disk);
-  const session = new Session(recorder, new LogModel(), log, new Random(seed), {
-    ...(directory === undefined ? {} : { directory }),
-  });
+  const more = directory === undefined ? {} : { directory };
+  const session = new Session(recorder, model, log, new Random(seed), more);
   session.onOpened = (partition) => recorder.watch(partition);
-  await session.open();
-  // Twice, so that a program also meets a log that another one has left behind.
-  for (const step of [...program, 'reopen' as Step, ...program]) await session.step(step);
-  await session.close();
+  model.adopt(await session.open());
+  for (const step of program) await session.step(step);
   expect(orderViolations(recorder.events)).toEqual([]);
-  return recorder.events.length;
+  return session;
 }
 
 test('random programs on a simulated disk', async () => {
   await fc.assert(
     fc.asyncProperty(programs, async (program) => {
-      await play(new SimulatedDisk({ seed: program.seed, schedule: program.schedule }), program);
+      const disk = new SimulatedDisk({ seed: program.seed, schedule: program.schedule });
+      const { model } = await play(disk, program, new LogModel());
+      // And again behind a crash, and behind a clean end.
+      const crashed = disk.crashed(new Random(program.seed));
+      const again = await play(crashed, program, model);
+      await again.close();
+      await (await play(crashed, program, again.model)).close();
     }),
-    { numRuns: runs(100) },
+    { numRuns: Math.ceil(runs(100) / 4) },
   );
 });
 
@@ -58,9 +67,15 @@ test('random programs on the real disk', async () => {
     fc.asyncProperty(programs, async (program) => {
       if (program.log.io === 'mmap' && !map) return;
       const directory = mkdtempSync(join(tmpdir(), 'varve-order-'));
-      await play(disk, program, directory).finally(() => rmSync(directory, { recursive: true, force: true }));
+      try {
+        const first = await play(disk, program, new LogModel(), directory);
+        await first.close();
+        await (await play(disk, program, first.model, directory)).close();
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
     }),
-    { numRuns: Math.ceil(runs(100) / 5) },
+    { numRuns: Math.ceil(runs(100) / 12) },
   );
   await disk.close();
 });

@@ -102,6 +102,26 @@ describe.each<[OrderRule, [string, () => OrderEvent[]][], [string, () => OrderEv
       ['no directory sync', () => [...done('lock', 'LOCK'), ...sync(A, holds(1, 1, 3)), shown(3)]],
       ['a file that was only read', () => [...done('lock', 'LOCK'), ...names(), ...done('read', A), shown(3)]],
       ['synced by the life before', () => [...sync(A, holds(1, 1, 3)), ...done('lock', 'LOCK'), ...names(), shown(3)]],
+      [
+        'read before it was synced',
+        () => [
+          ...done('lock', 'LOCK'),
+          ...names(),
+          ...done('read', A, { offset: 5000 }),
+          ...sync(A, holds(1, 1, 3)),
+          shown(3),
+        ],
+      ],
+      [
+        'written again, and not synced',
+        () => [
+          ...done('lock', 'LOCK'),
+          ...names(),
+          ...sync(A, holds(1, 1, 3)),
+          ...done('write', A, { offset: 5000 }),
+          shown(3),
+        ],
+      ],
       ['more than was synced', () => [...done('lock', 'LOCK'), ...names(), ...sync(A, holds(1, 1, 2)), shown(3)]],
     ],
   ],
