@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { Random } from '../../../src/testing/random.js';
+import type { Operation } from '../../../src/testing/operations.js';
+import { Odometer, Random } from '../../../src/testing/random.js';
 import { SimulatedDisk } from '../../../src/testing/simulated-disk.js';
 
 const filled = (length: number, value: number) => new Uint8Array(length).fill(value);
@@ -161,5 +162,153 @@ describe('faults and limits', () => {
   test('one seed repeats a run', () => {
     expect(new SimulatedDisk({ seed: 7 }).randomBytes(8)).toEqual(new SimulatedDisk({ seed: 7 }).randomBytes(8));
     expect(new SimulatedDisk({ seed: 7 }).randomBytes(8)).not.toEqual(new SimulatedDisk({ seed: 8 }).randomBytes(8));
+  });
+});
+
+describe('every state', () => {
+  test('all decisions are taken in turn, each sequence once', () => {
+    const decisions = new Odometer();
+    const seen: string[] = [];
+    do {
+      const first = decisions.below(3);
+      // How many follow may depend on what was decided.
+      seen.push(first === 1 ? '1' : `${first}${decisions.chance(0.1) ? 'y' : 'n'}`);
+    } while (decisions.advance());
+    expect(seen).toEqual(['0n', '0y', '1', '2n', '2y']);
+  });
+
+  test('of two sectors, a new size and a name', async () => {
+    const { disk, file } = await diskWith(filled(1024, 1));
+    file.writeSync(filled(1024, 2), 0);
+    expect(disk.allCrashed(4)).toHaveLength(4);
+    expect(disk.allCrashed(3)).toBeUndefined();
+    await file.truncate(2000);
+    expect(disk.allCrashed(100)).toHaveLength(8);
+    await (await disk.open('/d/new', 'create')).close();
+    expect(disk.allCrashed(100)).toHaveLength(16);
+    await disk.syncDirectory('/d');
+    await file.sync();
+    expect(disk.allCrashed(1)).toHaveLength(1);
+  });
+
+  test('what changes nothing is not decided: sectors that are written as they are', async () => {
+    const { disk, file } = await diskWith(filled(64 * 512, 1));
+    file.writeSync(filled(64 * 512, 1), 0);
+    expect(disk.allCrashed(1)).toHaveLength(1);
+  });
+});
+
+test('a clone can be made at every operation, and goes on by itself', async () => {
+  const { disk, file } = await diskWith(filled(600, 1));
+  const clones: { disk: SimulatedDisk; content: Uint8Array | undefined; names: string }[] = [];
+  const names = async (of: SimulatedDisk) => (await of.list('/d')).join();
+  const cloned: Operation[] = [];
+  let nested = false;
+  disk.onOperation = (operation) => {
+    if (nested) return;
+    cloned.push(operation);
+    const clone = disk.clone();
+    clones.push({ disk: clone, content: disk.contentOf('/d/file'), names: '' });
+  };
+  file.writeSync(filled(600, 2), 0);
+  await file.sync();
+  const mapping = file.map(600);
+  mapping.bytes.fill(3);
+  await (await disk.open('/d/new', 'create')).close();
+  await disk.rename('/d/new', '/d/newer');
+  mapping.unmap();
+  await disk.unlink('/d/newer');
+  nested = true;
+  expect(new Set(cloned.map(({ kind }) => kind))).toEqual(
+    new Set(['write', 'sync', 'map', 'create', 'close', 'rename', 'unmap', 'unlink']),
+  );
+  for (const clone of clones) {
+    expect(clone.disk.contentOf('/d/file')).toEqual(clone.content);
+    const own = await clone.disk.open('/d/file', 'write');
+    own.writeSync(filled(600, 9), 0);
+    await own.sync();
+    expect(clone.disk.crashed(new Random(1), 'none').contentOf('/d/file')).toEqual(filled(600, 9));
+    await clone.disk.open('/d/mine', 'create');
+    expect(await names(clone.disk)).toContain('mine');
+  }
+  expect(disk.contentOf('/d/file')).toEqual(filled(600, 3));
+  expect(await names(disk)).toBe('file');
+});
+
+describe('latent errors, slowness and quotas', () => {
+  test.each(['read', 'readSync'] as const)(
+    'a bad sector fails whatever %s touches it, until it is written',
+    async (way) => {
+      const { disk } = await diskWith(filled(2000, 1));
+      disk.spoil('/d/file', 700);
+      for (const each of [disk, disk.clone(), disk.processCrash(), disk.crashed(new Random(1), 'all')]) {
+        const file = await each.open('/d/file', 'write');
+        const reading = async (length: number, from: number) => file[way](new Uint8Array(length), from);
+        expect(await reading(512, 0)).toBe(512);
+        expect(await reading(500, 1024)).toBe(500);
+        await expect(reading(513, 0)).rejects.toMatchObject({ code: 'EIO' });
+        await expect(reading(1, 1023)).rejects.toMatchObject({ code: 'EIO' });
+        file.writeSync(filled(511, 2), 512);
+        await expect(reading(1, 600)).rejects.toMatchObject({ code: 'EIO' });
+        file.writeSync(filled(512, 3), 512);
+        expect(await reading(2000, 0)).toBe(2000);
+      }
+      disk.spoil('/d/file', 0);
+      disk.mend('/d/file');
+      expect(await (await disk.open('/d/file', 'read'))[way](new Uint8Array(9), 0)).toBe(9);
+    },
+  );
+
+  test('a slow sync takes virtual time; one that is held ends when it is let go', async () => {
+    const { disk, file } = await diskWith(filled(10, 1));
+    disk.faults.add({ kind: 'sync', file: '*', fault: { delay: 5000 } });
+    const before = disk.now();
+    await file.sync();
+    expect(disk.now() - before).toBeGreaterThanOrEqual(5000);
+    let release = () => {};
+    const hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    disk.faults.add({ kind: 'sync', file: '*', fault: { hold } });
+    file.writeSync(filled(10, 2), 0);
+    const syncing = file.sync();
+    await new Promise(setImmediate);
+    expect(disk.crashed(new Random(1), 'none').contentOf('/d/file')).toEqual(filled(10, 1));
+    release();
+    await syncing;
+    expect(disk.crashed(new Random(1), 'none').contentOf('/d/file')).toEqual(filled(10, 2));
+  });
+
+  test.each(['EIO', 'ENOSPC', 'EDQUOT'])(
+    '%s, for every kind of operation, at the occurrence that was named',
+    async (error) => {
+      const { disk, file } = await diskWith(filled(10, 1));
+      const all: Record<string, () => unknown> = {
+        read: () => file.read(new Uint8Array(1), 0),
+        readSync: () => file.readSync(new Uint8Array(1), 0),
+        write: () => file.writeSync(filled(1, 2), 0),
+        sync: () => file.sync(),
+        allocate: () => file.allocate('allocate', 10),
+        truncate: () => file.truncate(10),
+        size: () => file.size(),
+        open: () => disk.open('/d/file', 'read'),
+        syncDirectory: () => disk.syncDirectory('/d'),
+        list: () => disk.list('/d'),
+      };
+      for (const [kind, work] of Object.entries(all)) {
+        disk.faults.add({ kind: kind as Operation['kind'], file: '*', nth: 2, fault: { error } });
+        await work();
+        await expect((async () => work())()).rejects.toMatchObject({ code: error });
+        await work();
+      }
+    },
+  );
+
+  test('the capacity may be changed', async () => {
+    const { disk, file } = await diskWith(filled(100, 1), { capacity: 100 });
+    await expect(file.allocate('allocate', 200)).rejects.toMatchObject({ code: 'ENOSPC' });
+    disk.capacity = 200;
+    await file.allocate('allocate', 200);
+    expect(disk.clone().free).toBe(0);
   });
 });
