@@ -41,12 +41,12 @@ test('programs of one step, crashed at every operation, in every state but torn 
 
 test('programs of two steps', async () => {
   const all = smallRuns(2, 1000, { states: 0.3, secondStates: 0.02 });
-  await exploreAll(some(all, Math.min(400, 16 * effort), 400));
+  await exploreAll(some(all, Math.min(400, 10 * effort), 400));
 });
 
 test('programs of three steps', async () => {
   const all = smallRuns(3, 10_000, { states: 0.3, secondStates: 0.02 });
-  await exploreAll(some(all, Math.min(4000, 16 * effort), 4000));
+  await exploreAll(some(all, Math.min(4000, 10 * effort), 4000));
 });
 
 /** Random longer programs; one that breaks a promise is made as short as it can be. */
