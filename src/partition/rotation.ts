@@ -246,7 +246,9 @@ export class Rotation {
     this.#stuck = false;
     this.#retryMs = FIRST_RETRY_MS;
     this.#config.allocator.reportRestored();
-    if (this.#host.syncWanted) this.#host.askSync();
+    // A sync that was asked for meanwhile was put off, also the one that a change of segments waits for.
+    const sealing = this.#change !== undefined && !this.#change.sealDurable;
+    if (sealing || this.#host.syncWanted) this.#host.askSync();
     return true;
   }
 

@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import { FAULT_KINDS, faultRun } from '../../src/testing/crash-campaign.js';
 import { type FaultCounts, newFaultCounts } from '../../src/testing/fault-counts.js';
-import { exploreFault } from '../../src/testing/fault-runs.js';
+import { exploreFault, type FaultRun } from '../../src/testing/fault-runs.js';
 import { runs } from '../runs.js';
 
 /** What must have happened in the runs of each kind. */
@@ -25,4 +25,23 @@ test.each(FAULT_KINDS)('%s', async (kind) => {
   for (let seed = 1; seed <= wanted; seed++) await exploreFault(faultRun(seed, kind), counts);
   if (runs(100) < 100) return;
   for (const what of EXPECTED[kind]) expect({ [what]: counts[what] > 0 }).toEqual({ [what]: true });
+});
+
+/** Runs that once broke a promise. */
+const REGRESSIONS: [string, FaultRun][] = [
+  [
+    'the sync of a seal that is due while a hand-over waits for space is made up for',
+    {
+      seed: 1092,
+      schedule: 'slow sync',
+      log: { io: 'write', segmentSize: 5120, ready: 2, recycle: 2, verify: 'tail', mode: 'none' },
+      program: ['append', 'fill'],
+      restart: 'dropped',
+      capacity: 13840,
+    },
+  ],
+];
+
+test.each(REGRESSIONS)('%s', async (_what, run) => {
+  await exploreFault(run, newFaultCounts());
 });
