@@ -1,4 +1,4 @@
-/** All mutants, and those that are enough for a look: one or two of each kind. */
+/** All mutants, and those that are enough for a look: some of each kind. */
 import { acknowledging } from './lists/acknowledging.js';
 import { disk } from './lists/disk.js';
 import { format } from './lists/format.js';
@@ -43,4 +43,14 @@ export const SHORT = [
   'rewind-leaves-cookies',
   'recycled-not-reserved',
   'jobs-of-one-file-at-once',
+  'no-sync-before-trust',
+  'directory-not-synced-at-open',
+  'cookie-off-by-one',
+  'acknowledged-early',
+  'opened-by-seal-of-old',
+  'truncation-lets-appends-in',
+  'read-ignores-lsn',
+  'leased-handle-closed',
+  'quota-is-fatal',
+  'lock-not-released',
 ];
