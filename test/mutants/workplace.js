@@ -94,7 +94,8 @@ export class Workplace {
       {},
       60_000,
     );
-    return status === 0 ? undefined : output.trim().split('\n').slice(-1)[0] || `status ${status}`;
+    if (status === 0) return undefined;
+    return output.split('\n').find((line) => /Error\b/.test(line)) ?? `status ${status}`;
   }
 
   /**

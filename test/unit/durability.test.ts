@@ -32,7 +32,7 @@ describe('closing', () => {
 });
 
 test('what goes into the next segment before that one counts is synced when it does', async () => {
-  const disk = new SimulatedDisk();
+  const disk = new SimulatedDisk({ schedule: 'slow names' });
   const log = await open(disk);
   const partition = await log.partition(1);
   await Promise.all(Array.from({ length: 4 }, () => partition.append(new Uint8Array(1500))));

@@ -76,7 +76,7 @@ export const reading = [
     file: 'src/segment/handles.ts',
     search: 'this.#opening.delete(name);\n    this.#handles.delete(name);',
     replace: 'this.#handles.delete(name);',
-    tests: ['test/integration/orders.test.ts'],
+    tests: ['test/unit/segment/handles.test.ts'],
   },
   {
     id: 'follower-waits-for-one-more',

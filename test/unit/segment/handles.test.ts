@@ -82,6 +82,24 @@ describe('the open files', () => {
     expect(await read('a')).toBe('a');
   });
 
+  test('that are forgotten while they are being opened serve who has asked, and nobody who comes later', async () => {
+    let release = () => {};
+    const hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    disk.faults.add({ kind: 'open', file: 'a', fault: { hold } });
+    const before = read('a');
+    await turns();
+    handles.forget('a');
+    release();
+    expect(await before).toBe('a');
+    expect(handles.peek('a')).toBeUndefined();
+    expect(await read('a')).toBe('a');
+    expect(disk.operations.filter(({ kind }) => kind === 'open')).toHaveLength(2);
+    await turns();
+    expect(openFiles()).toBe(1);
+  });
+
   test('are read to the end when all is closed, and then refused', async () => {
     const reading = read('a');
     const closing = handles.close();
