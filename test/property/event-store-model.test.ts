@@ -451,6 +451,6 @@ test('an event store is a map of streams', async () => {
       fc.nat(),
       (steps, partitions, segmentSize, seed) => new Run(partitions, segmentSize, seed).play(steps),
     ),
-    { numRuns: runs(150) },
+    { numRuns: runs(100) },
   );
 });

@@ -35,7 +35,9 @@ import { makeUpcasters, type Upcaster } from './upcasters.js';
 const MIB = 1024 * 1024;
 const MAX_PARTITIONS = 1024;
 const PARTITIONS_SETTING = 'eventStore.partitions';
-/** A batch takes this part of a segment at most, so that batches fit where one ends. */
+/** The first page of a segment is its header. */
+const SEGMENT_HEADER_BYTES = 4096;
+/** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
 const BATCHES_PER_SEGMENT = 4;
 const MAX_BATCH_BYTES = 512 * 1024;
 
@@ -159,7 +161,7 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
       eventCacheBytes: eventCacheBytes ?? 16 * MIB,
       streamIndexCacheBytes: streamIndexCacheBytes ?? 32 * MIB,
       maxQueuedAppends: logOptions.maxQueuedAppends ?? 65_536,
-      batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor(segmentSize / BATCHES_PER_SEGMENT)),
+      batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor((segmentSize - SEGMENT_HEADER_BYTES) / BATCHES_PER_SEGMENT)),
     });
     if (kept === undefined) await storage.keepSetting(PARTITIONS_SETTING, number);
     return new EventStore(core);
