@@ -46,7 +46,7 @@ export type VarveErrorCode =
   | 'ERR_VARVE_STREAM_TOMBSTONED'
   /**
    * An event cannot be stored or read back: a bad type or id, data that the codec does not keep, bytes that it cannot
-   * read, an upcaster that failed. Fields: `stream`, `option`, `valuePath`, `eventType`, `schemaVersion`, those that apply.
+   * read, an upcaster that failed. Fields: `stream`, `option`, `valuePath`, `eventType`, `schemaVersion`, `line`, those that apply.
    */
   | 'ERR_VARVE_INVALID_EVENT'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
@@ -85,6 +85,8 @@ export interface VarveErrorFields {
   eventType?: string;
   /** Schema version of the event concerned. */
   schemaVersion?: number;
+  /** Line of an import, from 1. */
+  line?: number;
   /** Stream id. */
   stream?: string;
   /** Revision that the writer expected of the stream. */
@@ -111,6 +113,7 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly valuePath?: string;
   declare readonly eventType?: string;
   declare readonly schemaVersion?: number;
+  declare readonly line?: number;
   declare readonly stream?: string;
   declare readonly expected?: 'any' | 'noStream' | 'streamExists' | bigint;
   declare readonly actual?: 'noStream' | bigint;

@@ -12,7 +12,11 @@ export {
   type AppendToStreamResult,
   type EventStore,
   type EventStoreOptions,
+  type ExportOptions,
+  type ImportOptions,
+  type ListStreamsOptions,
   openEventStore,
+  type PurgeOptions,
   type ReadAllOptions,
   type ReadStreamOptions,
   type StreamAppend,
@@ -28,8 +32,13 @@ export {
   parseCheckpoint,
   parsePosition,
 } from './adapter/event-store/position.js';
+export type { ArchivedSegment, PurgeProgress, PurgeReport, PurgeStop } from './adapter/event-store/purge.js';
 export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
+export type { ListedStream, StreamPage } from './adapter/event-store/stream-list.js';
+export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.js';
 export type { StreamMetadata } from './adapter/event-store/stream-state.js';
+export type { ExportProgress } from './adapter/event-store/transfer-export.js';
+export type { ImportProgress } from './adapter/event-store/transfer-import.js';
 export type { Upcast, Upcaster, VersionedEvent } from './adapter/event-store/upcasters.js';
 export type { AllocateMode, Disk, DiskFeatures, DiskFile, DiskLock, DiskMapping, OpenMode } from './disk/disk.js';
 export { realDisk } from './disk/real-disk.js';

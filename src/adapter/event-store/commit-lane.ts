@@ -16,6 +16,8 @@ export interface PreparedEvent {
   readonly bytes: Buffer;
   readonly type: string;
   readonly tags: readonly string[];
+  /** Milliseconds since the epoch, of an event that was created elsewhere; else it is the time of the append. */
+  readonly created?: number;
 }
 
 /** What one append wants of one stream. */
@@ -26,6 +28,8 @@ export interface StreamWrite {
   readonly events: readonly PreparedEvent[];
   /** The caller has given the ids of all events: an append that was made before is recognized. */
   readonly idsGiven: boolean;
+  /** The first event gets this revision where the stream is not as far yet: of imports, whose first events may be gone. */
+  readonly firstRevision?: number;
 }
 
 /** Where the events of one write went. */
@@ -136,17 +140,31 @@ export class CommitLane {
    * Appends what `make` makes of a stream's state, if the stream is as expected; nothing comes between. Resolves when it
    * is durable.
    */
-  change(stream: string, expected: ExpectedRevision, make: (state: StreamState) => StreamWrite): Promise<Committed> {
+  async change(
+    stream: string,
+    expected: ExpectedRevision,
+    make: (state: StreamState) => StreamWrite,
+  ): Promise<Committed> {
+    const [committed] = await this.insert(async () => {
+      const state = await this.#host.state(stream);
+      checkAll([{ stream, expected }], [state]);
+      return [make(state)];
+    });
+    return committed as Committed;
+  }
+
+  /**
+   * Appends what `make` says, in a turn of its own: it sees what was asked for before, and nothing comes between. Resolves
+   * when that is durable, and all that came before it.
+   */
+  insert(make: () => Promise<readonly StreamWrite[]>, written = false): Promise<readonly Committed[]> {
     return new Promise((resolve, reject) => {
       this.#enqueue(async () => {
         try {
           if (this.#stopped !== undefined) throw this.#stopped;
-          const state = await this.#host.state(stream);
-          checkAll([{ stream, expected }], [state]);
-          const write = make(state);
-          const states = [await this.#host.state(write.stream)];
-          const done = ([committed]: readonly Committed[]) => resolve(committed as Committed);
-          this.#place({ writes: [write], bytes: 0, written: false, resolve: done, reject }, states);
+          const writes = await make();
+          const states = await Promise.all(writes.map(({ stream }) => this.#host.state(stream)));
+          this.#place({ writes, bytes: 0, written, resolve, reject }, states);
           await this.#flush();
         } catch (error) {
           reject(error);
@@ -255,11 +273,12 @@ export class CommitLane {
       append.reject(error);
       return;
     }
-    const places = append.writes.map(({ stream, events, idsGiven }, i) => {
+    const places = append.writes.map(({ stream, events, idsGiven, firstRevision = 0 }, i) => {
       if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
       const state = states[i] as StreamState;
-      const place = { firstRevision: state.nextHead + 1, created: !isAsExpected('streamExists', state) };
-      state.nextHead += events.length;
+      const next = Math.max(state.nextHead + 1, firstRevision);
+      const place = { firstRevision: next, created: !isAsExpected('streamExists', state) };
+      if (events.length > 0) state.nextHead = next + events.length - 1;
       this.#states.set(stream, state);
       return place;
     });
@@ -339,7 +358,7 @@ export class CommitLane {
     let position = batch.firstPosition;
     for (const { write, firstRevision } of writes) {
       let revision = firstRevision;
-      for (const { bytes } of write.events) place(bytes, position++, revision++, created);
+      for (const event of write.events) place(event.bytes, position++, revision++, event.created ?? created);
     }
     return { batch, payloads };
   }

@@ -22,6 +22,9 @@ export type EnginePartition = Pick<
   | 'durableLsn$'
 >;
 
+/** One segment, as the partition describes it. */
+export type EngineSegment = ReturnType<EnginePartition['segments']>[number];
+
 export interface Engine extends Pick<Log, 'directory' | 'events' | 'stats' | 'close'> {
   /** Where derived files go, the clock, and randomness. */
   readonly storage: LogStorage;

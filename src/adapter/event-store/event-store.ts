@@ -7,6 +7,8 @@ import type { LogEmitter } from '../../events.js';
 import { openLog } from '../../log.js';
 import {
   type Ack,
+  boolean,
+  callback,
   checkAll,
   checkSignal,
   integer,
@@ -19,17 +21,22 @@ import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
 import type { EventCodec } from './codec.js';
 import { type CodecName, makeCodecRegistry } from './codec-registry.js';
-import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
+import type { Append, Committed, StreamWrite } from './commit-lane.js';
 import { appendTransaction } from './commit-transaction.js';
 import { checkFilter, type EventFilter } from './event-filter.js';
 import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
 import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
 import { followAll, followStream } from './follow-events.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
+import { type ArchivedSegment, type PurgeProgress, type PurgeReport, purge } from './purge.js';
 import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 import { otherPartitions, StoreCore } from './store-core.js';
-import { exists, metadataStreamOf, type StreamMetadata } from './stream-state.js';
+import { LIST_START, type ListedStream, listStreams, parseListPlace, type StreamPage } from './stream-list.js';
+import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
+import { exists, type StreamMetadata } from './stream-state.js';
+import { type ExportProgress, exportLines } from './transfer-export.js';
+import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
 import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
@@ -120,10 +127,71 @@ export interface SubscribeToStreamOptions {
   signal?: AbortSignal;
 }
 
+export interface PurgeOptions {
+  /** Only tell what would go. Default false. */
+  dryRun?: boolean;
+  /** Everything before this position (exclusive), or up to this checkpoint, is given up, whatever else holds. */
+  floor?: bigint | string | { readonly checkpoint: string };
+  /** The floor also counts for the store's own streams ($…): snapshots and checkpoints. Default false. */
+  system?: boolean;
+  /** Awaited before a segment goes. If it throws, the segment stays, and `purge` rejects with what it threw. */
+  archive?: (segment: ArchivedSegment) => unknown;
+  signal?: AbortSignal;
+  onProgress?: (progress: PurgeProgress) => void;
+}
+
+export interface ListStreamsOptions {
+  /** Only streams whose id begins with it. */
+  prefix?: string;
+  /** `next` of the page before. */
+  after?: string;
+  /** Most streams of a page: 1 … 10,000. Default 1,000. */
+  limit?: number;
+  /** Streams of the store itself, which begin with `$`, too. Default false. */
+  system?: boolean;
+  /** The only order there is. */
+  order?: 'firstEvent';
+}
+
+export interface ExportOptions {
+  /** Default 'start'. */
+  from?: AllFrom;
+  /** Default: all users' events and their streams' metadata. With a filter metadata come along where they fit, too. */
+  filter?: EventFilter;
+  signal?: AbortSignal;
+  onProgress?: (progress: ExportProgress) => void;
+}
+
+export interface ImportOptions {
+  /** Events that are made durable together: 1 … 65,536. Default 512. */
+  batch?: number;
+  signal?: AbortSignal;
+  onProgress?: (progress: ImportProgress) => void;
+}
+
 const cacheBytes = integer(1024, 1024 ** 4);
 const count = integer(0, Number.MAX_SAFE_INTEGER);
 const direction = oneOf('forwards', 'backwards');
 const anything = () => {};
+const signalOption = (value: unknown) => checkSignal(value as AbortSignal);
+
+const LIST_CHECKS = {
+  prefix: (value: unknown) => checkStream(value, true),
+  after: anything,
+  limit: integer(1, 10_000),
+  system: boolean,
+  order: oneOf('firstEvent'),
+};
+const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
+const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
+const PURGE_CHECKS = {
+  dryRun: boolean,
+  floor: anything,
+  system: boolean,
+  archive: callback,
+  signal: signalOption,
+  onProgress: callback,
+};
 
 /**
  * Opens the event store in `directory`, which is created if it is missing.
@@ -175,6 +243,7 @@ export class EventStore {
   readonly #core: StoreCore;
   readonly #makeId: () => Uint8Array;
   #closing: Promise<void> | undefined;
+  #maintenance: Promise<unknown> = Promise.resolve();
 
   /** Event stores come from `openEventStore`. */
   constructor(core: StoreCore) {
@@ -290,7 +359,7 @@ export class EventStore {
         direction,
         maxCount: count,
         ifMissing: oneOf('empty', 'throw'),
-        signal: (value) => checkSignal(value as AbortSignal),
+        signal: signalOption,
       },
       'options',
     );
@@ -318,7 +387,7 @@ export class EventStore {
         direction,
         maxCount: count,
         filter: anything,
-        signal: (value) => checkSignal(value as AbortSignal),
+        signal: signalOption,
       },
       'options',
     );
@@ -355,15 +424,38 @@ export class EventStore {
     return (await this.streamHead(stream)) !== undefined;
   }
 
+  /**
+   * A page of the streams that can be read, in the order of their first events: partition by partition. Streams that are
+   * made meanwhile do not disturb it; a purge may move a stream behind others, where it comes up again.
+   */
+  async listStreams(options: ListStreamsOptions = {}): Promise<StreamPage> {
+    this.#core.refuseClosed();
+    checkAll(options, LIST_CHECKS, 'options');
+    const { prefix = '', after, limit = 1000, system = false } = options;
+    const place = after === undefined ? LIST_START : parseListPlace(after, this.partitions);
+    return listStreams(this.#core, { prefix, after: place, limit, system });
+  }
+
+  /** All of them, page by page; `limit` is that of a page. */
+  streams(options: ListStreamsOptions = {}): PullStream<ListedStream> {
+    checkAll(options, LIST_CHECKS, 'options');
+    const page = (after: string | undefined) => this.listStreams(after === undefined ? options : { ...options, after });
+    return new PullStream(async function* (signal) {
+      let after = options.after;
+      do {
+        signal?.throwIfAborted();
+        const { streams, next } = await page(after);
+        if (streams.length > 0) yield [...streams];
+        after = next;
+      } while (after !== undefined);
+    });
+  }
+
   // Subscribing
 
   /** Everything that fits, then what comes: an RxJS observable and an async iterable. */
   subscribeToAll(options: SubscribeOptions = {}): LiveStream<RecordedEvent> {
-    checkAll(
-      options,
-      { from: anything, filter: anything, signal: (value) => checkSignal(value as AbortSignal) },
-      'options',
-    );
+    checkAll(options, { from: anything, filter: anything, signal: signalOption }, 'options');
     const filter = checkFilter(options.filter);
     const from = this.#checkFrom(options.from ?? 'start');
     const core = this.#core;
@@ -384,7 +476,7 @@ export class EventStore {
   /** One stream's events, then those that come. The stream need not exist yet. */
   subscribeToStream(stream: string, options: SubscribeToStreamOptions = {}): LiveStream<RecordedEvent> {
     checkStream(stream, true);
-    checkAll(options, { from: anything, signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    checkAll(options, { from: anything, signal: signalOption }, 'options');
     const { from = 'start' } = options;
     if (from !== 'start' && from !== 'end') revision(from, 'from');
     const core = this.#core;
@@ -410,6 +502,40 @@ export class EventStore {
     throw invalid('from', from, "'start', 'end', a position or a checkpoint");
   }
 
+  // Export and import
+
+  /**
+   * Events as lines of JSON, each with its line feed, in the order of positions: `Readable.from(store.exportEvents())`.
+   * What is appended after the reading has begun is not in it.
+   */
+  exportEvents(options: ExportOptions = {}): PullStream<string> {
+    checkAll(options, EXPORT_CHECKS, 'options');
+    const filter = checkFilter(options.filter);
+    const from = this.#checkFrom(options.from ?? 'start');
+    const { onProgress } = options;
+    const core = this.#core;
+    return new PullStream(async function* (ending) {
+      const signal = eitherSignal(options.signal, ending);
+      signal?.throwIfAborted();
+      core.refuseClosed();
+      yield* exportLines(core, { cursors: await cursorsOf(core, from, false), filter, signal, onProgress });
+    });
+  }
+
+  /**
+   * Appends the events of an export with the ids, revisions and times that they had, in order. What is there already is
+   * left out, so an import may be repeated. Pieces may be cut anywhere, but line feeds must be in them.
+   *
+   * Rejects with `ERR_VARVE_INVALID_EVENT` (`line`) for a line that is malformed, or does not go on where its stream ends,
+   * or is another event than the one that is there; what came before it has been imported. And as appending does.
+   */
+  async importEvents(lines: Lines, options: ImportOptions = {}): Promise<ImportProgress> {
+    this.#core.refuseClosed();
+    checkAll(options, IMPORT_CHECKS, 'options');
+    const { batch = 512, signal, onProgress } = options;
+    return importLines(this.#core, lines, { batch, signal, onProgress });
+  }
+
   // Metadata and deletion
 
   async getStreamMetadata(stream: string): Promise<StreamMetadata> {
@@ -420,22 +546,22 @@ export class EventStore {
 
   /**
    * Says how much of a stream is kept, in place of what was said before. What is given up can no longer be read at once;
-   * `purge` and `scavenge` give the space back. `expectedRevision` is that of the metadata, which count from 0n by
-   * themselves. Rejects with `ERR_VARVE_WRONG_REVISION`, `ERR_VARVE_STREAM_TOMBSTONED`.
+   * `purge` gives the space back. KurrentDB's words are taken, too. `expectedRevision` is that of the metadata, which count
+   * from 0n by themselves. Rejects with `ERR_VARVE_WRONG_REVISION`, `ERR_VARVE_STREAM_TOMBSTONED`.
    */
   async setStreamMetadata(
     stream: string,
-    metadata: StreamMetadata,
+    metadata: StreamMetadataInput,
     options: { expectedRevision?: ExpectedRevision } = {},
   ): Promise<AppendToStreamResult> {
     this.#core.refuseClosed();
     checkStream(stream);
-    checkMetadata(metadata);
+    const given = checkMetadata(metadata);
     checkAll(options, { expectedRevision: anything }, 'options');
     const expected = checkExpectedRevision(options.expectedRevision);
     const { lane } = this.#core.partitionOf(stream);
     const committed = await lane.change(stream, 'any', ({ metadata: { head } }) =>
-      this.#metadataWrite(stream, head === undefined ? metadata : { ...metadata, head }, expected),
+      this.#metadataWrite(stream, head === undefined ? given : { ...given, head }, expected),
     );
     return toResult(committed, 1);
   }
@@ -477,22 +603,40 @@ export class EventStore {
     await lane.change(stream, checkExpectedRevision(expectedRevision), (state) => {
       if (expectedRevision === undefined && !exists(state)) throw streamNotFound(stream);
       const metadata = { ...state.metadata, ...change(state.head) };
-      return this.#metadataWrite(stream, metadata, 'any');
+      return this.#metadataWrite(stream, metadata);
     });
   }
 
-  #metadataWrite(stream: string, metadata: StreamMetadata, expected: ExpectedRevision): StreamWrite {
-    const { options } = this.#core;
-    const system = makeCodecRegistry();
-    const event: PreparedEvent = prepareEvent(
-      metadataStreamOf(stream),
-      { type: '$metadata', data: metadata },
-      0,
-      system,
-      options.partitions,
-      this.#makeId,
-    );
-    return { stream: metadataStreamOf(stream), expected, events: [event], idsGiven: false };
+  /**
+   * Gives up the oldest segments of each partition, as long as all in them is dead: truncated, over `maxCount`, older than
+   * `maxAge`, deleted, superseded metadata, or below the floor. Revisions go on where they were. One purge or backup runs
+   * at a time. Rejects as appending and reading do, with what the hooks throw, and with the signal's reason; what was
+   * given up before stays so.
+   */
+  async purge(options: PurgeOptions = {}): Promise<PurgeReport> {
+    this.#core.refuseClosed();
+    checkAll(options, PURGE_CHECKS, 'options');
+    const { dryRun = false, floor, system = false, archive, signal, onProgress } = options;
+    const from = floor === undefined ? undefined : this.#checkFrom(floor);
+    if (from === 'start' || from === 'end') throw invalid('floor', floor, 'a position or a checkpoint');
+    const metadataWrite = (stream: string, metadata: StreamMetadata) => this.#metadataWrite(stream, metadata);
+    return this.#inTurn(async () => {
+      const cursors = from === undefined ? undefined : await cursorsOf(this.#core, from, false);
+      const floors = this.#core.partitions.map((_, i) => ({ lsn: (cursors?.[i] ?? 1) - 1, system }));
+      return purge(this.#core, { dryRun, floors, archive, signal, onProgress, metadataWrite });
+    });
+  }
+
+  /** Work that moves or copies segments, one after the other. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#maintenance.then(work);
+    this.#maintenance = done.catch(anything); // told to whoever asked for it
+    return done;
+  }
+
+  #metadataWrite(stream: string, metadata: StreamMetadata, expected: ExpectedRevision = 'any'): StreamWrite {
+    const { partitions } = this.#core.options;
+    return metadataWrite(stream, metadata, { expected, partitions, makeId: this.#makeId });
   }
 
   /**
@@ -535,18 +679,4 @@ function revision(value: unknown, option: string): void {
   if (typeof value !== 'bigint' || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw invalid(option, typeof value === 'bigint' ? `${value}n` : value, 'a bigint from 0n');
   }
-}
-
-function checkMetadata(metadata: StreamMetadata): StreamMetadata {
-  checkAll(
-    metadata,
-    {
-      truncateBefore: count,
-      maxCount: integer(1, Number.MAX_SAFE_INTEGER),
-      maxAge: integer(1, Number.MAX_SAFE_INTEGER),
-      custom: anything,
-    },
-    'metadata',
-  );
-  return metadata;
 }

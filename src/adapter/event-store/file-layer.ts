@@ -2,6 +2,7 @@
  * The layer of a sealed segment: its index file, made again from the log where it is missing or damaged.
  */
 import type { Disk } from '../../disk/disk.js';
+import { VarveError } from '../../errors.js';
 import type { EnginePartition } from './engine.js';
 import { decodeHead, type EnvelopeHead, KIND_EVENT } from './envelope.js';
 import type { IndexCache } from './index-cache.js';
@@ -68,8 +69,7 @@ export class FileLayer implements IndexLayer {
     this.#cache = cache;
   }
 
-  find({ kind, name }: Key): Promise<Postings | undefined> | undefined {
-    if (this.#gone) return undefined; // purged, with everything in it
+  find({ kind, name }: Key): Promise<Postings | undefined> {
     const key = PREFIXES[kind] + name;
     return this.#mending(async (file) => this.#postings(await file.get(key)));
   }
@@ -88,6 +88,7 @@ export class FileLayer implements IndexLayer {
         }
         return some;
       });
+      if (entries === undefined) return;
       yield* entries;
       const last = entries[entries.length - 1];
       if (last === undefined) return;
@@ -107,9 +108,9 @@ export class FileLayer implements IndexLayer {
     return { firstRevision: found.value, lsns: Array.from(found.postings, (posting) => posting + baseLsn) };
   }
 
-  /** Uses the file, and makes it again where it turns out to be damaged. */
-  async #mending<T>(use: (file: IndexFile) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
+  /** Uses the file, and makes it again where it turns out to be damaged. Undefined where the segment is purged meanwhile. */
+  async #mending<T>(use: (file: IndexFile) => Promise<T>): Promise<T | undefined> {
+    for (let attempt = 1; !this.#gone; attempt++) {
       const opening = this.#file ?? this.#open();
       this.#file = opening;
       try {
@@ -117,9 +118,11 @@ export class FileLayer implements IndexLayer {
       } catch (error) {
         const again = error instanceof IndexDamaged && attempt < ATTEMPTS;
         if (this.#file === opening) this.#file = again ? this.#replace(opening) : undefined;
+        if (this.#gone || (error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED')) return undefined;
         if (!again) throw error;
       }
     }
+    return undefined;
   }
 
   async #open(): Promise<IndexFile> {

@@ -54,7 +54,7 @@ export async function* readStreamEvents(
       core.refuseClosed();
       const lsns = range.slice(i, i + Math.min(CHUNK, left));
       i += lsns.length;
-      const records = await core.records.read(log, lsns, signal);
+      const records = await core.records.readKept(log, lsns, signal);
       let events = records.map((record) => core.decode(log, record));
       if (maxAge !== undefined) events = events.filter(({ created }) => created.getTime() >= oldestCreated);
       left -= events.length;
@@ -91,8 +91,9 @@ async function seekIn(core: StoreCore, { log }: StorePartition, position: number
   if (core.options.partitions === 1) return Math.min(Math.max(position, low), high);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const [record] = await core.records.read(log, [middle]);
-    if (envelopePosition((record as { payload: Uint8Array }).payload) < position) low = middle + 1;
+    const [record] = await core.records.readKept(log, [middle]);
+    // Purged meanwhile: what is looked for lies behind it.
+    if (record === undefined || envelopePosition(record.payload) < position) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -106,6 +107,8 @@ export interface AllRange {
   readonly backward: boolean;
   readonly filter: EventFilter;
   readonly signal: AbortSignal | undefined;
+  /** What becomes of a record that is an event. Default: what the store's codecs and upcasters make of it. */
+  readonly decode?: StoreCore['decode'];
 }
 
 /** Events of all partitions that fit, in the order of positions, in pieces. */
@@ -122,7 +125,7 @@ async function* readPartition(
   core: StoreCore,
   partition: StorePartition,
   number: number,
-  { cursors, upTo, backward, filter, signal }: AllRange,
+  { cursors, upTo, backward, filter, signal, decode = (log, record) => core.decode(log, record) }: AllRange,
 ): AsyncGenerator<RecordedEvent[]> {
   const { log } = partition;
   const { upcasters } = core.options.decoding;
@@ -147,7 +150,7 @@ async function* readPartition(
         return;
       }
       if (wanted !== undefined && !wanted(decodeHead(record.payload))) continue;
-      const event = core.decode(log, record);
+      const event = decode(log, record);
       if (fits(filter, event)) events.push(event);
     }
     if (events.length > 0) yield events;
@@ -199,7 +202,7 @@ async function* lookUp(
     const sorted = [...lsns].filter((lsn) => lsn <= last).sort((a, b) => (backward ? b - a : a - b));
     for (let i = 0; i < sorted.length; i += CHUNK) {
       signal?.throwIfAborted();
-      yield await core.records.read(log, sorted.slice(i, i + CHUNK), signal);
+      yield await core.records.readKept(log, sorted.slice(i, i + CHUNK), signal);
     }
   }
 }

@@ -40,6 +40,23 @@ export class RecordReader {
     return found as FoundRecord[];
   }
 
+  /** The same, without the records that were purged, were it only now. */
+  async readKept(partition: EnginePartition, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
+    for (;;) {
+      const oldest = partition.oldestLsn;
+      try {
+        return await this.read(
+          partition,
+          lsns.filter((lsn) => lsn >= oldest),
+          signal,
+        );
+      } catch (error) {
+        const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+        if (!purged || partition.oldestLsn === oldest) throw error;
+      }
+    }
+  }
+
   async #readAll(
     partition: EnginePartition,
     lsns: readonly number[],

@@ -134,6 +134,7 @@ export class StoreCore implements LaneHost {
       const kept = isMetadataStream(stream) ? undefined : await index.head(metadataStreamOf(stream));
       const metadata = kept === undefined ? NO_METADATA : await this.#readMetadata(log, kept.lsn);
       if (this.#shut) continue;
+      if (metadata === undefined) continue; // purged: it has been written again
       const known = this.#states.get(stream);
       if (known !== undefined) return known;
       // Something may have been appended meanwhile: what is newest is in memory, and is looked up at once.
@@ -147,9 +148,9 @@ export class StoreCore implements LaneHost {
     }
   }
 
-  async #readMetadata(log: EnginePartition, lsn: number): Promise<StreamMetadata> {
-    const [record] = await this.records.read(log, [lsn]);
-    return this.#decodeMetadata((record as { payload: Uint8Array }).payload);
+  async #readMetadata(log: EnginePartition, lsn: number): Promise<StreamMetadata | undefined> {
+    const [record] = await this.records.readKept(log, [lsn]);
+    return record && this.#decodeMetadata(record.payload);
   }
 
   #decodeMetadata(payload: Uint8Array): StreamMetadata {
@@ -233,7 +234,8 @@ export class StoreCore implements LaneHost {
     const lsns: number[] = [];
     for await (const range of this.lsnsOf(stream, firstRevision, nextRevision - 1)) lsns.push(...range);
     if (lsns.length !== events.length) return undefined;
-    const found = await this.records.read(log, lsns);
+    const found = await this.records.readKept(log, lsns);
+    if (found.length < lsns.length) return undefined;
     const same = found.every(({ payload }, i) => envelopeId(payload) === envelopeId((events[i] as typeof first).bytes));
     if (!same) return undefined;
     const firstPosition = decodeHead((found[0] as { payload: Uint8Array }).payload).position;
@@ -280,6 +282,9 @@ export class StoreCore implements LaneHost {
     if (state === undefined) return;
     state.metadata = this.#decodeMetadata(payload);
     state.metadataRevision = revision;
+    const { head = -1 } = state.metadata; // an import may bring that of a stream whose events are gone
+    state.head = Math.max(state.head, head);
+    state.nextHead = Math.max(state.nextHead, head);
   }
 
   settled(batch: Batch): void {

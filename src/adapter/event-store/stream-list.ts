@@ -1,0 +1,138 @@
+/**
+ * Which streams there are, in the order of their first events: partition by partition, and in each by LSN.
+ *
+ * Streams are found by the segment that their oldest event is in. Of a segment's streams no more are held in memory than
+ * are asked for, so memory does not grow with their number. New streams come behind all others of their partition, so a
+ * page goes on where the one before ended, whatever is appended in between.
+ */
+import { invalid } from '../../options.js';
+import { decodeHead } from './envelope.js';
+import type { IndexLayer } from './index-layer.js';
+import type { StoreCore, StorePartition } from './store-core.js';
+import { exists } from './stream-state.js';
+
+export interface ListedStream {
+  readonly stream: string;
+  /** Of the oldest event that the log has. */
+  readonly firstPosition: bigint;
+  /** Of the newest event. */
+  readonly revision: bigint;
+}
+
+export interface StreamPage {
+  readonly streams: readonly ListedStream[];
+  /** Give it as `after` to get what follows, which may be nothing; undefined where there is no more. */
+  readonly next: string | undefined;
+}
+
+export interface StreamListRequest {
+  readonly prefix: string;
+  readonly after: ListPlace;
+  readonly limit: number;
+  readonly system: boolean;
+}
+
+/** Behind the streams of a partition that begin at `lsn` or before. */
+export interface ListPlace {
+  readonly partition: number;
+  readonly lsn: number;
+}
+
+export const LIST_START: ListPlace = { partition: 1, lsn: 0 };
+
+/** Reads a page's `next`. Throws `ERR_VARVE_INVALID_OPTION`. */
+export function parseListPlace(token: string, partitions: number): ListPlace {
+  const match = typeof token === 'string' ? /^(\d{1,4})-(\d{1,16})$/.exec(token) : null;
+  const [partition, lsn] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || partition < 1 || partition > partitions || !Number.isSafeInteger(lsn)) {
+    throw invalid('after', token, 'what an earlier page has given as next');
+  }
+  return { partition, lsn };
+}
+
+export async function listStreams(core: StoreCore, request: StreamListRequest): Promise<StreamPage> {
+  const { limit, after } = request;
+  const streams: ListedStream[] = [];
+  let { partition, lsn } = after;
+  while (partition <= core.options.partitions) {
+    const { found, last } = await nextStreams(core, core.partitions[partition - 1] as StorePartition, lsn, {
+      ...request,
+      limit: limit - streams.length,
+    });
+    streams.push(...found);
+    if (last === undefined) [partition, lsn] = [partition + 1, 0];
+    else lsn = last;
+    if (streams.length === limit) return { streams, next: `${partition}-${lsn}` };
+  }
+  return { streams, next: undefined };
+}
+
+interface FirstEvent {
+  readonly stream: string;
+  readonly lsn: number;
+}
+
+/** Streams of the first segment that has any behind `after`, and the LSN up to which that is all; none at the end. */
+async function nextStreams(
+  core: StoreCore,
+  { log, index }: StorePartition,
+  after: number,
+  request: StreamListRequest,
+): Promise<{ found: ListedStream[]; last: number | undefined }> {
+  const ends = new Map(log.segments().map(({ index: segment, lastLsn }) => [segment, lastLsn]));
+  const layers = [...index.layers];
+  for (const [i, layer] of layers.entries()) {
+    if ((ends.get(layer.segment) ?? 0) <= after) continue;
+    core.refuseClosed();
+    const firsts = await firstEventsIn(layer, layers.slice(0, i), after, log.durableLsn, request);
+    const last = firsts.at(-1)?.lsn;
+    if (last === undefined) continue;
+    const found: ListedStream[] = [];
+    const lsns = firsts.map(({ lsn }) => lsn);
+    const records = await core.records.readKept(log, lsns);
+    const positions = new Map(records.map(({ lsn, payload }) => [lsn, decodeHead(payload).position]));
+    for (const { stream, lsn } of firsts) {
+      const state = await core.state(stream);
+      const position = positions.get(lsn); // else it was purged meanwhile, and a later event is the oldest
+      if (exists(state) && position !== undefined) {
+        found.push({ stream, firstPosition: BigInt(position), revision: BigInt(state.head) });
+      }
+    }
+    return { found, last };
+  }
+  return { found: [], last: undefined };
+}
+
+/** The first `limit` streams behind `after` whose oldest event is in this layer, in order. */
+async function firstEventsIn(
+  layer: IndexLayer,
+  older: readonly IndexLayer[],
+  after: number,
+  durable: number,
+  { prefix, limit, system }: StreamListRequest,
+): Promise<FirstEvent[]> {
+  let firsts: FirstEvent[] = [];
+  let highest = durable;
+  const cut = () => {
+    firsts = firsts.sort((a, b) => a.lsn - b.lsn).slice(0, limit);
+    if (firsts.length === limit) highest = (firsts.at(-1) as FirstEvent).lsn;
+  };
+  for await (const [stream, { firstRevision, lsns }] of layer.streams(prefix)) {
+    const lsn = lsns[0] as number;
+    if (lsn <= after || lsn > highest) continue;
+    if (!system && stream.startsWith('$')) continue;
+    if (firstRevision > 0 && (await isIn(older, stream))) continue;
+    firsts.push({ stream, lsn });
+    if (firsts.length >= 2 * limit) cut();
+  }
+  cut();
+  return firsts;
+}
+
+/** True if the stream has events in one of these layers; the newest is the likeliest. */
+async function isIn(layers: readonly IndexLayer[], stream: string): Promise<boolean> {
+  for (let i = layers.length - 1; i >= 0; i--) {
+    if ((await (layers[i] as IndexLayer).find({ kind: 'stream', name: stream })) !== undefined) return true;
+  }
+  return false;
+}

@@ -1,0 +1,55 @@
+/** Exporting: events as lines of JSON, in the order of positions. */
+import { decodeEnvelope, type Envelope } from './envelope.js';
+import type { EventFilter } from './event-filter.js';
+import { type Cursors, readAllEvents } from './read-events.js';
+import type { StoreCore } from './store-core.js';
+import { isMetadataStream, streamOfMetadata } from './stream-state.js';
+import { formatLine } from './transfer-line.js';
+
+export interface ExportProgress {
+  readonly events: number;
+  /** Of the last one: an export that is begun again goes on behind it. */
+  readonly position: bigint;
+}
+
+export interface ExportRequest {
+  readonly cursors: Cursors;
+  readonly filter: EventFilter;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: ExportProgress) => void) | undefined;
+}
+
+/** Each line ends with a line feed. What is appended after the beginning is not in it. */
+export async function* exportLines(
+  core: StoreCore,
+  { cursors, filter, signal, onProgress }: ExportRequest,
+): AsyncGenerator<string[]> {
+  const { system = false } = filter;
+  let events = 0;
+  const range = { cursors, upTo: core.visiblePosition, backward: false, filter: { ...filter, system: true }, signal };
+  const decoded = new WeakMap<object, Envelope>();
+  const reading = readAllEvents(core, {
+    ...range,
+    decode: (log, record) => {
+      const event = core.decode(log, record);
+      decoded.set(event, decodeEnvelope(record.payload));
+      return event;
+    },
+  });
+  for await (const batch of reading) {
+    const lines: string[] = [];
+    for (const event of batch) {
+      if (system || isOfUsers(event.stream)) lines.push(formatLine(decoded.get(event) as Envelope));
+    }
+    const last = batch.at(-1);
+    if (lines.length === 0 || last === undefined) continue;
+    yield lines;
+    events += lines.length;
+    onProgress?.({ events, position: last.position });
+  }
+}
+
+/** Streams of users, and their metadata. Snapshots and checkpoints belong to this store. */
+function isOfUsers(stream: string): boolean {
+  return !(isMetadataStream(stream) ? streamOfMetadata(stream) : stream).startsWith('$');
+}
