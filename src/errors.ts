@@ -49,6 +49,8 @@ export type VarveErrorCode =
    * read, an upcaster that failed. Fields: `stream`, `option`, `valuePath`, `eventType`, `schemaVersion`, `line`, those that apply.
    */
   | 'ERR_VARVE_INVALID_EVENT'
+  /** A backup is incomplete, damaged, or of another store. Fields: `path`. */
+  | 'ERR_VARVE_BACKUP'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
   | 'ERR_VARVE_IO';
 

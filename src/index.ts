@@ -2,6 +2,7 @@
 
 export type { SpaceState } from './actors/allocator.js';
 export type { PartitionActor, PartitionState } from './actors/partition-machine.js';
+export type { BackupProgress, BackupReport, RestoreReport } from './adapter/event-store/backup.js';
 export type { EventCodec } from './adapter/event-store/codec.js';
 export type { CodecName } from './adapter/event-store/codec-registry.js';
 export type { EventFilter } from './adapter/event-store/event-filter.js';
@@ -10,6 +11,7 @@ export {
   type AllFrom,
   type AppendToStreamOptions,
   type AppendToStreamResult,
+  type BackupOptions,
   type EventStore,
   type EventStoreOptions,
   type ExportOptions,
@@ -34,6 +36,7 @@ export {
 } from './adapter/event-store/position.js';
 export type { ArchivedSegment, PurgeProgress, PurgeReport, PurgeStop } from './adapter/event-store/purge.js';
 export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
+export { type RestoreOptions, restoreBackup } from './adapter/event-store/restore-backup.js';
 export type { ListedStream, StreamPage } from './adapter/event-store/stream-list.js';
 export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.js';
 export type { StreamMetadata } from './adapter/event-store/stream-state.js';

@@ -4,6 +4,7 @@
  * Opening reads names, the manifest and one header per partition; a partition is recovered when it is first asked for.
  * So a damaged partition stops none of the others, and listeners are there before anything is recovered.
  */
+import { join } from 'node:path';
 import { Allocator } from './actors/allocator.js';
 import { type OpenedDirectory, openDirectory } from './directory.js';
 import type { Disk, DiskLock } from './disk/disk.js';
@@ -15,6 +16,7 @@ import { LivePartition } from './partition/live-partition.js';
 import { ReadOnlyPartition } from './partition/read-only-partition.js';
 import { Partition } from './partition.js';
 import { SegmentHandles } from './segment/handles.js';
+import { MANIFEST_NAME } from './segment/names.js';
 import { recoverPartition } from './segment/recovery.js';
 import { addStats, newHistogram, type Stats } from './stats.js';
 
@@ -47,11 +49,23 @@ export async function openLog(options: OpenLogOptions): Promise<Log> {
   }
 }
 
+/** Runs `work` with a disk: the given one, or the real one, which is closed again. */
+export async function usingDisk<T>(given: Disk | undefined, work: (disk: Disk) => Promise<T>): Promise<T> {
+  const disk = given ?? realDisk();
+  try {
+    return await work(disk);
+  } finally {
+    if (given === undefined) await disk.close();
+  }
+}
+
 /** For what stands on the log and keeps files of its own beside it. */
 export interface LogStorage {
   /** Hexadecimal, 32 digits: made with the directory. */
   readonly storeId: string;
   readonly disk: Disk;
+  /** The file with the store id, the settings and the purge marks; it is only ever replaced as a whole. */
+  readonly manifestPath: string;
   /** A setting that must stay as it was first given; undefined while it was not, or where the manifest was lost. */
   setting(name: string): string | number | boolean | undefined;
   /** Keeps a setting in the manifest; durable when it resolves. */
@@ -88,6 +102,7 @@ export class Log {
     this.storage = {
       storeId: opened.manifest.content.storeId,
       disk,
+      manifestPath: join(options.directory, MANIFEST_NAME),
       setting: (name) => opened.manifest.content.options[name],
       keepSetting: (name, value) => opened.manifest.setOption(name, value),
     };

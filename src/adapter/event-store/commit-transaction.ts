@@ -31,7 +31,7 @@ export function appendTransaction(core: StoreCore, writes: readonly StreamWrite[
 }
 
 /** Runs `work` while nothing else is committed in any of the lanes. Always taken in the same order: no two block each other. */
-function holding<T>([first, ...rest]: readonly CommitLane[], work: () => Promise<T>): Promise<T> {
+export function holding<T>([first, ...rest]: readonly CommitLane[], work: () => Promise<T>): Promise<T> {
   return first === undefined ? work() : first.alone(() => holding(rest, work));
 }
 
@@ -83,7 +83,8 @@ function unfinished(partition: number, cause: unknown): VarveError {
   );
 }
 
-async function durable(log: EnginePartition): Promise<void> {
+/** Makes durable what was written. */
+export async function durable(log: EnginePartition): Promise<void> {
   if (log.writtenLsn > log.durableLsn) await log.waitFor(log.writtenLsn);
 }
 

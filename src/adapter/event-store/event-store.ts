@@ -19,6 +19,8 @@ import {
 } from '../../options.js';
 import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
+import { type BackupProgress, type BackupReport, backup, refuseIncomplete } from './backup.js';
+import { tellingDisk } from './backup-files.js';
 import type { EventCodec } from './codec.js';
 import { type CodecName, makeCodecRegistry } from './codec-registry.js';
 import type { Append, Committed, StreamWrite } from './commit-lane.js';
@@ -169,6 +171,11 @@ export interface ImportOptions {
   onProgress?: (progress: ImportProgress) => void;
 }
 
+export interface BackupOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: BackupProgress) => void;
+}
+
 const cacheBytes = integer(1024, 1024 ** 4);
 const count = integer(0, Number.MAX_SAFE_INTEGER);
 const direction = oneOf('forwards', 'backwards');
@@ -184,6 +191,7 @@ const LIST_CHECKS = {
 };
 const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
 const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
+const BACKUP_CHECKS = { signal: signalOption, onProgress: callback };
 const PURGE_CHECKS = {
   dryRun: boolean,
   floor: anything,
@@ -218,6 +226,7 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
   const log = await openLog(logOptions);
   try {
     const { storage } = log;
+    await refuseIncomplete(storage.disk, log.directory);
     const kept = storage.setting(PARTITIONS_SETTING);
     const number = partitions ?? (typeof kept === 'number' ? kept : 1);
     if (kept !== undefined && kept !== number) throw otherPartitions(Number(kept), number);
@@ -534,6 +543,21 @@ export class EventStore {
     checkAll(options, IMPORT_CHECKS, 'options');
     const { batch = 512, signal, onProgress } = options;
     return importLines(this.#core, lines, { batch, signal, onProgress });
+  }
+
+  /**
+   * Copies the store as it is now into another directory, while appends go on, and verifies the copy. The directory is
+   * missing, empty, or holds an earlier backup of this store, of which sealed segments are kept as they are.
+   *
+   * Rejects with `ERR_VARVE_BACKUP` (`path`), `ERR_VARVE_INVALID_OPTION`, `ERR_VARVE_LOCKED`, and what the disk says. A
+   * backup that was interrupted is refused by `openEventStore` and `restoreBackup`; making it again completes it.
+   */
+  async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
+    this.#core.refuseClosed();
+    if (typeof directory !== 'string' || directory === '') throw invalid('directory', directory, 'a path');
+    checkAll(options, BACKUP_CHECKS, 'options');
+    const { signal, onProgress } = options;
+    return this.#inTurn(() => tellingDisk(directory, backup(this.#core, { directory, signal, onProgress })));
   }
 
   // Metadata and deletion
