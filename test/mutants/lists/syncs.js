@@ -39,7 +39,7 @@ export const syncs = [
     file: 'src/segment/recovery.ts',
     search: 'await writeAgain(file, scan);',
     replace: '',
-    tests: ['test/unit/segment/recovery.test.ts', 'test/property/crash-fsync.test.ts'],
+    tests: ['test/unit/segment/recovery.test.ts', 'test/property/crash-faults.test.ts'],
   },
   {
     id: 'unproven-off-by-one',
@@ -119,6 +119,6 @@ export const syncs = [
     file: 'src/partition/live-partition.ts',
     search: 'begun.file.sync()',
     replace: 'begun.file.sync().catch(() => begun.file.sync())',
-    tests: ['test/property/crash-fsync.test.ts', 'test/integration/faults.test.ts'],
+    tests: ['test/property/crash-faults.test.ts', 'test/integration/faults.test.ts'],
   },
 ];
