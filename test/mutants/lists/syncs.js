@@ -39,7 +39,7 @@ export const syncs = [
     file: 'src/segment/recovery.ts',
     search: 'await writeAgain(file, scan);',
     replace: '',
-    tests: ['test/unit/segment/recovery.test.ts', 'test/property/crash-faults.test.ts'],
+    tests: ['test/unit/segment/recovery.test.ts'],
   },
   {
     id: 'unproven-off-by-one',
