@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { type Fault, Random, SimulatedDisk } from '../../../src/testing/index.js';
-import { openStore, range, revisionsOf } from './stores.js';
+import { openStore, range, revisionsOf } from '../../support/small-stores.js';
 
 const FAILED = { code: 'ERR_VARVE_PARTITION_FAILED' };
 

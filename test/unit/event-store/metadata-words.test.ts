@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { fill, range, revisionsOf, withStore } from './stores.js';
+import { fill, range, revisionsOf, withStore } from '../../support/small-stores.js';
 
 describe("KurrentDB's words for stream metadata", () => {
   test('mean the same as ours; $maxAge is in seconds', () =>

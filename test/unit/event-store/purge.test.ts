@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { ArchivedSegment, EventStore, RecordedEvent } from 'varve';
-import { changesDisk, Random, SimulatedDisk } from '../../../src/testing/index.js';
-import { fill, openStore, range, revisionsOf, withStore } from './stores.js';
+import type { SimulatedDisk } from '../../../src/testing/index.js';
+import { fill, openStore, range, revisionsOf, withStore } from '../../support/small-stores.js';
 
 const segmentsOf = (store: EventStore) => store.stats().segments.active + store.stats().segments.sealed;
 
@@ -377,55 +377,4 @@ describe('transactions', () => {
       },
       { partitions: 3 },
     ));
-});
-
-describe('a crash anywhere in a purge', () => {
-  /** Streams with their newest revision and what is to be read of them, as long as it is not below the floor. */
-  const check = async (disk: SimulatedDisk, partitions: number) => {
-    const store = await openStore(disk, { partitions });
-    try {
-      expect((await store.streamHead('expired'))?.revision).toBe(24n);
-      expect(await store.streamExists('deleted')).toBe(false);
-      await expect(store.appendToStream('buried', { type: 'A' })).rejects.toMatchObject({
-        code: 'ERR_VARVE_STREAM_TOMBSTONED',
-      });
-      expect(await store.getStreamMetadata('counted')).toMatchObject({ maxCount: 2 });
-      expect(await revisionsOf(store, 'counted')).toEqual([28, 29]);
-      const expired = await revisionsOf(store, 'expired');
-      expect(expired).toEqual(range(25 - expired.length, 24));
-      const next = await store.appendToStream('deleted', { type: 'A' }, { expectedRevision: 'noStream' });
-      expect(next.nextExpectedRevision).toBe(15n);
-      await store.purge({ floor: { checkpoint: store.checkpoint() } });
-      expect((await store.streamHead('expired'))?.revision).toBe(24n);
-    } finally {
-      await store.close();
-    }
-  };
-
-  test.each([1, 2])('with %d partitions', async (partitions) => {
-    const disk = new SimulatedDisk({ seed: 7 });
-    const store = await openStore(disk, { partitions });
-    await fill(store, 'expired', 25);
-    await fill(store, 'deleted', 15);
-    await fill(store, 'buried', 5);
-    await store.setStreamMetadata('counted', { maxCount: 2 });
-    await fill(store, 'other', 20);
-    await store.deleteStream('deleted');
-    await store.tombstoneStream('buried');
-    const floor = { checkpoint: store.checkpoint() };
-    await fill(store, 'counted', 30);
-    const states: SimulatedDisk[] = [];
-    const random = new Random(11);
-    disk.onOperation = (operation, when) => {
-      if (!changesDisk(operation)) return;
-      if (when === 'before') states.push(disk.crashed(random));
-      else states.push(disk.crashed(random, random.chance(0.5) ? 'none' : 'all'));
-    };
-    const report = await store.purge({ floor });
-    disk.onOperation = undefined;
-    await store.close();
-    expect(report.segments).toBeGreaterThan(2);
-    expect(states.length).toBeGreaterThan(30);
-    for (const state of states) await check(state, partitions);
-  });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { EventStore, ListedStream } from 'varve';
-import { fill, openStore, range, withStore } from './stores.js';
+import { fill, openStore, range, withStore } from '../../support/small-stores.js';
 
 async function pages(store: EventStore, limit: number, options = {}): Promise<ListedStream[][]> {
   const all: ListedStream[][] = [];

@@ -2,9 +2,9 @@ import { Readable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { EventStore, ImportProgress, RecordedEvent } from 'varve';
-import { changesDisk, Random, SimulatedDisk } from '../../../src/testing/index.js';
+import { SimulatedDisk } from '../../../src/testing/index.js';
 import { runs } from '../../runs.js';
-import { fill, openStore, range, revisionsOf, withStore } from './stores.js';
+import { fill, openStore, range, revisionsOf, withStore } from '../../support/small-stores.js';
 
 async function linesOf(store: EventStore, options = {}): Promise<string[]> {
   return store.exportEvents(options).toArray();
@@ -200,34 +200,6 @@ describe('importing again', () => {
       expect(await contentOf(target)).toEqual(await contentOf(store));
       await target.close();
     }));
-
-  test('after a crash anywhere', async () => {
-    const source = await openStore(new SimulatedDisk(), { partitions: 2 });
-    for (const n of range(1, 40)) await fill(source, `s-${n % 5}`, 1);
-    await source.deleteStream('s-3');
-    const lines = await linesOf(source);
-    const content = await contentOf(source);
-    await source.close();
-    const disk = new SimulatedDisk({ seed: 3 });
-    const store = await openStore(disk, { partitions: 2 });
-    const states: SimulatedDisk[] = [];
-    const random = new Random(5);
-    disk.onOperation = (operation) => {
-      if (changesDisk(operation) && random.chance(0.3)) states.push(disk.crashed(random));
-    };
-    await store.importEvents(lines, { batch: 10 });
-    disk.onOperation = undefined;
-    await store.close();
-    expect(states.length).toBeGreaterThan(10);
-    const byStream = (events: unknown[]) =>
-      (events as RecordedEvent[]).sort((a, b) => a.stream.localeCompare(b.stream) || Number(a.revision - b.revision));
-    for (const state of states) {
-      const again = await openStore(state, { partitions: 2 });
-      await again.importEvents(lines);
-      expect(byStream(await contentOf(again))).toEqual(byStream(content));
-      await again.close();
-    }
-  });
 });
 
 describe('a line that is refused', () => {

@@ -1,7 +1,7 @@
 /** Small stores on simulated disks. */
 
 import { type EventStore, type EventStoreOptions, openEventStore } from 'varve';
-import { SimulatedDisk } from '../../../src/testing/index.js';
+import { SimulatedDisk } from '../../src/testing/index.js';
 
 export const DIRECTORY = '/store';
 
