@@ -665,7 +665,7 @@ export class EventStore {
 
   /**
    * Makes durable what was appended, ends what follows, and closes the log. Appends that wait for space reject with
-   * `ERR_VARVE_CLOSED`. Idempotent.
+   * `ERR_VARVE_CLOSED`; a purge or backup ends at its next segment, and is waited for. Idempotent.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -678,6 +678,7 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
+    await this.#maintenance; // it ends at its next step
     await this.#core.close();
   }
 }

@@ -320,6 +320,15 @@ describe('the hooks', () => {
       expect(archived).toHaveLength(report.events);
     }));
 
+  test('an archive that looks at the first event only does not hold its segment', () =>
+    withStore(async (store) => {
+      await prepare(store);
+      const archive = async ({ events }: ArchivedSegment) => {
+        expect((await events[Symbol.asyncIterator]().next()).done).toBe(false);
+      };
+      expect((await store.purge({ archive })).segments).toBeGreaterThan(2);
+    }));
+
   test('an archive that fails keeps its segment, and is told', () =>
     withStore(async (store) => {
       await prepare(store);
@@ -347,6 +356,24 @@ describe('the hooks', () => {
       const onProgress = () => ending.abort(reason);
       await expect(store.purge({ signal: ending.signal, onProgress })).rejects.toBe(reason);
       expect(segmentsOf(store)).toBe(before - 1);
+    }));
+
+  test('closing the store ends it between two segments, and waits for it', () =>
+    withStore(async (store, disk) => {
+      await prepare(store);
+      const order: string[] = [];
+      let closing: Promise<unknown> = Promise.resolve();
+      const onProgress = ({ segments }: { segments: number }) => {
+        order.push(`purged ${segments}`);
+        closing = store.close().then(() => order.push('closed'));
+      };
+      await expect(store.purge({ onProgress })).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
+      order.push('told');
+      await closing;
+      expect(order).toEqual(['purged 1', 'told', 'closed']);
+      const again = await openStore(disk);
+      expect((await again.purge()).segments).toBeGreaterThan(1);
+      await again.close();
     }));
 
   test('bad options, and a closed store', () =>
