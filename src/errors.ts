@@ -51,6 +51,10 @@ export type VarveErrorCode =
   | 'ERR_VARVE_INVALID_EVENT'
   /** A backup is incomplete, damaged, or of another store. Fields: `path`. */
   | 'ERR_VARVE_BACKUP'
+  /** A checkpoint is not at the expected revision: somebody else has written it. Fields: `consumer`, `expected`, `actual`. */
+  | 'ERR_VARVE_CHECKPOINT_CONFLICT'
+  /** A handler took longer than `handlerTimeout`: its consumer has lost its lease. Fields: `consumer`, `stream`. */
+  | 'ERR_VARVE_LEASE_LOST'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
   | 'ERR_VARVE_IO';
 
@@ -91,6 +95,8 @@ export interface VarveErrorFields {
   line?: number;
   /** Stream id. */
   stream?: string;
+  /** Name of a consumer. */
+  consumer?: string;
   /** Revision that the writer expected of the stream. */
   expected?: 'any' | 'noStream' | 'streamExists' | bigint;
   /** Revision that the stream has. */
@@ -117,6 +123,7 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly schemaVersion?: number;
   declare readonly line?: number;
   declare readonly stream?: string;
+  declare readonly consumer?: string;
   declare readonly expected?: 'any' | 'noStream' | 'streamExists' | bigint;
   declare readonly actual?: 'noStream' | bigint;
 

@@ -3,8 +3,17 @@
 export type { SpaceState } from './actors/allocator.js';
 export type { PartitionActor, PartitionState } from './actors/partition-machine.js';
 export type { BackupProgress, BackupReport, RestoreReport } from './adapter/event-store/backup.js';
+export type { Aggregate, AggregateOptions, Decide, Handled, Loaded } from './adapter/event-store/aggregate.js';
+export type { StoredCheckpoint } from './adapter/event-store/checkpoints.js';
 export type { EventCodec } from './adapter/event-store/codec.js';
 export type { CodecName } from './adapter/event-store/codec-registry.js';
+export type { Consumer, ConsumerStatus } from './adapter/event-store/consumer.js';
+export type {
+  ConsumeOptions,
+  EventHandler,
+  HandlerContext,
+  RetryOptions,
+} from './adapter/event-store/consumer-options.js';
 export type { EventFilter } from './adapter/event-store/event-filter.js';
 export type { EventInput } from './adapter/event-store/event-input.js';
 export {
@@ -27,6 +36,7 @@ export {
   type SubscribeToStreamOptions,
 } from './adapter/event-store/event-store.js';
 export type { ExpectedRevision } from './adapter/event-store/expected-revision.js';
+export type { ParkedError, ParkedEvent, ReplayHandler, ReplayResult } from './adapter/event-store/parking-lot.js';
 export {
   type Checkpoint,
   formatCheckpoint,
@@ -39,6 +49,13 @@ export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
 export { type RestoreOptions, restoreBackup } from './adapter/event-store/restore-backup.js';
 export type { ListedStream, StreamPage } from './adapter/event-store/stream-list.js';
 export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.js';
+export type {
+  SaveSnapshotResult,
+  Snapshot,
+  SnapshotInfo,
+  SnapshotInput,
+  SnapshotQuery,
+} from './adapter/event-store/snapshots.js';
 export type { StreamMetadata } from './adapter/event-store/stream-state.js';
 export type { ExportProgress } from './adapter/event-store/transfer-export.js';
 export type { ImportProgress } from './adapter/event-store/transfer-import.js';

@@ -21,24 +21,39 @@ import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
 import { type BackupProgress, type BackupReport, backup, refuseIncomplete } from './backup.js';
 import { tellingDisk } from './backup-files.js';
+import { Aggregate, type AggregateOptions } from './aggregate.js';
+import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
 import type { EventCodec } from './codec.js';
 import { type CodecName, makeCodecRegistry } from './codec-registry.js';
 import type { Append, Committed, StreamWrite } from './commit-lane.js';
 import { appendTransaction } from './commit-transaction.js';
+import type { Consumer } from './consumer.js';
+import { type ConsumeOptions, planConsumer } from './consumer-options.js';
+import { Consumers } from './consumers.js';
 import { checkFilter, type EventFilter } from './event-filter.js';
 import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
 import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
 import { followAll, followStream } from './follow-events.js';
+import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
 import { type ArchivedSegment, type PurgeProgress, type PurgeReport, purge } from './purge.js';
 import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
+import {
+  type SaveSnapshotResult,
+  type Snapshot,
+  type SnapshotInfo,
+  type SnapshotInput,
+  type SnapshotQuery,
+  Snapshots,
+} from './snapshots.js';
 import { otherPartitions, StoreCore } from './store-core.js';
 import { LIST_START, type ListedStream, listStreams, parseListPlace, type StreamPage } from './stream-list.js';
 import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
 import { exists, type StreamMetadata } from './stream-state.js';
 import { type ExportProgress, exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
+import { SystemStreams } from './system-streams.js';
 import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
@@ -178,6 +193,7 @@ export interface BackupOptions {
 
 const cacheBytes = integer(1024, 1024 ** 4);
 const count = integer(0, Number.MAX_SAFE_INTEGER);
+const schemaVersion = integer(1, 65_535);
 const direction = oneOf('forwards', 'backwards');
 const anything = () => {};
 const signalOption = (value: unknown) => checkSignal(value as AbortSignal);
@@ -251,6 +267,9 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
 export class EventStore {
   readonly #core: StoreCore;
   readonly #makeId: () => Uint8Array;
+  readonly #system: SystemStreams;
+  readonly #consumers: Consumers;
+  readonly #snapshots: Snapshots;
   #closing: Promise<void> | undefined;
   #maintenance: Promise<unknown> = Promise.resolve();
 
@@ -259,6 +278,9 @@ export class EventStore {
     this.#core = core;
     const { disk } = core.engine.storage;
     this.#makeId = idMaker((length) => disk.randomBytes(length));
+    this.#system = new SystemStreams(core, this.#makeId);
+    this.#consumers = new Consumers(this.#system);
+    this.#snapshots = new Snapshots(this.#system);
   }
 
   get directory(): string {
@@ -503,6 +525,129 @@ export class EventStore {
     return formatCheckpoint(this.#core.partitions.map(({ log }) => log.durableLsn));
   }
 
+  // Durable consumers
+
+  /**
+   * Hands events to a handler one at a time, in order, each at least once, and goes on after a crash where it was: see
+   * docs/event-store-consumers.md. Of several consumers of one name one runs, the others wait for it to end.
+   */
+  consume(options: ConsumeOptions): Consumer {
+    this.#core.refuseClosed();
+    const plan = planConsumer(options);
+    const from = this.#checkFrom(options.from ?? 'start');
+    const core = this.#core;
+    const durable = () => core.partitions.map(({ log }) => log.durableLsn);
+    const end = durable(); // now, not when the lease is granted
+    return this.#consumers.start(plan, async () => {
+      if (from === 'end') return end;
+      // What is not durable may come to nothing: the next events would be in its place.
+      const ends = durable();
+      return (await cursorsOf(core, from, false)).map((cursor, i) => Math.min(cursor - 1, ends[i] as number));
+    });
+  }
+
+  /** The newest checkpoint that is stored under a name; undefined where there is none. */
+  async readCheckpoint(name: string): Promise<StoredCheckpoint | undefined> {
+    this.#core.refuseClosed();
+    return this.#consumers.checkpoints.read(checkConsumerName(name));
+  }
+
+  /**
+   * Stores a checkpoint, durably. A consumer of this name that is running fails when it stores its next one. Rejects with
+   * `ERR_VARVE_CHECKPOINT_CONFLICT` (`expected`, `actual`).
+   */
+  async writeCheckpoint(
+    name: string,
+    checkpoint: string,
+    options: { expectedRevision?: ExpectedRevision } = {},
+  ): Promise<{ revision: bigint }> {
+    this.#core.refuseClosed();
+    checkConsumerName(name);
+    checkAll(options, { expectedRevision: anything }, 'options');
+    const { checkpoints } = this.#consumers;
+    const expected = checkExpectedRevision(options.expectedRevision);
+    const [committed] = await checkpoints.write(name, checkpoints.check(checkpoint), expected);
+    return { revision: revisionOf(committed as Committed) };
+  }
+
+  /** What a consumer's handler could not deal with, oldest first. */
+  parkedEvents(name: string, options: { signal?: AbortSignal } = {}): PullStream<ParkedEvent> {
+    const lot = this.#consumers.lot(checkConsumerName(name));
+    checkAll(options, { signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    return new PullStream((ending) => lot.list(eitherSignal(options.signal, ending)));
+  }
+
+  /**
+   * Hands parked events to a handler, oldest first. Those that it deals with are parked no longer; those for which it
+   * throws stay, and are in the result.
+   */
+  async replayParked(
+    name: string,
+    handler: ReplayHandler,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<ReplayResult> {
+    this.#core.refuseClosed();
+    checkConsumerName(name);
+    callback(handler, 'handler');
+    checkAll(options, { signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    return this.#consumers.lot(name).replay(handler, options.signal);
+  }
+
+  // Snapshots
+
+  /**
+   * Saves the state of a stream at one of its revisions; durable when it resolves. One that was saved at this revision
+   * before is replaced. With `keep` only so many of the highest revisions are kept, as far as that succeeds: `pruneError`
+   * tells why not.
+   *
+   * Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_STREAM_TOMBSTONED`, `ERR_VARVE_INVALID_EVENT`,
+   * `ERR_VARVE_INVALID_OPTION` (also for a revision that the stream does not have), and as `appendToStream` does.
+   */
+  async saveSnapshot(
+    stream: string,
+    snapshot: SnapshotInput,
+    options: { keep?: number } = {},
+  ): Promise<SaveSnapshotResult> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    checkAll(snapshot, { revision, state: anything, schemaVersion }, 'snapshot');
+    revision(snapshot.revision, 'snapshot.revision');
+    checkAll(options, { keep: integer(1, 1_000_000) }, 'options');
+    return this.#snapshots.save(stream, snapshot, options.keep);
+  }
+
+  /** The snapshot at the highest revision, at or before one if that is asked for. A deleted stream has none. */
+  async readSnapshot<State = unknown>(
+    stream: string,
+    options: SnapshotQuery = {},
+  ): Promise<Snapshot<State> | undefined> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    checkAll(options, { atOrBefore: revision, schemaVersion }, 'options');
+    return this.#snapshots.read<State>(stream, options);
+  }
+
+  /** By revision, ascending. */
+  async listSnapshots(stream: string): Promise<SnapshotInfo[]> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    return this.#snapshots.list(stream);
+  }
+
+  /** Deletes the snapshots before a revision. */
+  async deleteSnapshots(stream: string, options: { before: bigint }): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    checkAll(options, { before: revision }, 'options');
+    revision(options.before, 'before');
+    await this.#snapshots.delete(stream, options.before);
+  }
+
+  /** A stream as a state that decides. Throws `ERR_VARVE_INVALID_OPTION`. */
+  aggregate<State>(options: AggregateOptions<State>): Aggregate<State> {
+    return new Aggregate(this, (stream) => this.#system.settled(stream), options);
+  }
+
   #checkFrom(from: AllFrom): CheckedFrom {
     if (from === 'start' || from === 'end') return from;
     if (typeof from === 'bigint') return Number(checkPosition(from));
@@ -606,7 +751,7 @@ export class EventStore {
   async deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream);
-    await this.#changeMetadata(stream, (head) => ({ truncateBefore: head + 1 }), options);
+    await this.#changeMetadata(stream, (head) => ({ truncateBefore: head + 1, deletedBefore: head + 1 }), options);
   }
 
   /** Deletes a stream for ever: it can never be appended to again. Rejects as `deleteStream` does. */
@@ -678,6 +823,7 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
+    await this.#consumers.close();
     await this.#maintenance; // it ends at its next step
     await this.#core.close();
   }

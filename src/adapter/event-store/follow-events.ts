@@ -11,14 +11,18 @@ const FELL_BEHIND_EVENTS = 1024;
 
 type Following = AsyncGenerator<Piece<RecordedEvent>>;
 
-/** Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed. */
+/**
+ * Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed. `onLevel` is told each
+ * position up to which all that fits has been handed on, and taken.
+ */
 export function followAll(
   core: StoreCore,
   cursors: Cursors,
   filter: EventFilter,
   signal: AbortSignal | undefined,
+  onLevel: (position: number) => void = () => {},
 ): Following {
-  return untilClosed(core, allPieces(core, cursors, filter, signal));
+  return untilClosed(core, allPieces(core, cursors, filter, signal, onLevel));
 }
 
 async function* allPieces(
@@ -26,6 +30,7 @@ async function* allPieces(
   cursors: Cursors,
   filter: EventFilter,
   signal: AbortSignal | undefined,
+  onLevel: (position: number) => void,
 ): Following {
   let caughtUp = false;
   for (;;) {
@@ -39,10 +44,9 @@ async function* allPieces(
       caughtUp = false;
       yield 'fellBehind';
     }
-    if (waiting > 0) {
-      yield* readAllEvents(core, { cursors, upTo, backward: false, filter, signal });
-      if (core.partitions.some(({ log }, i) => log.durableLsn + 1 > (ends[i] as number))) continue;
-    }
+    if (waiting > 0) yield* readAllEvents(core, { cursors, upTo, backward: false, filter, signal });
+    onLevel(upTo);
+    if (core.partitions.some(({ log }, i) => log.durableLsn + 1 > (ends[i] as number))) continue;
     if (!caughtUp) {
       caughtUp = true;
       yield 'caughtUp';

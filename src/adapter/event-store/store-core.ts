@@ -353,8 +353,8 @@ async function within(milliseconds: number, promise: Promise<unknown>): Promise<
   clearTimeout(timer);
 }
 
-/** Prefixes of streams that belong to another one, and lie where it does. */
-const BELONGING = /^(?:\$\$|\$snapshot-)+/;
+/** Prefixes of streams that belong to another one, or to one consumer, and lie in one partition with it. */
+const BELONGING = /^(?:\$\$|\$snapshot-|\$checkpoint-|\$parked-)+/;
 
 function homeOf(stream: string): string {
   return stream.startsWith('$') ? stream.replace(BELONGING, '') : stream;

@@ -12,6 +12,8 @@ export interface StreamMetadata {
   readonly maxCount?: number;
   /** Events older than so many milliseconds are given up. KurrentDB's `$maxAge` is in seconds. */
   readonly maxAge?: number;
+  /** The stream was deleted when its next event would have been this revision: what was known before is void. */
+  readonly deletedBefore?: number;
   /** No event is ever appended to or read from the stream again. */
   readonly tombstoned?: boolean;
   /** The stream's newest revision when its last event was given up. */
