@@ -69,6 +69,8 @@ describe('examples', () => {
     ['follow.js', 'maximum of 6 readings: 12 °C'],
     ['batches-and-recovery.js', 'no money was lost or made'],
     ['read-only.js', 'read 50 records beside their writer'],
+    ['subscription-that-survives.js', 'nothing was missed, and the order was kept'],
+    ['outbox.js', 'the broker has every order, in order but for the parked one'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });

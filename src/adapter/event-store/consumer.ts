@@ -82,9 +82,10 @@ export class Consumer {
     return this.#parts.lot.count;
   }
 
-  /** Resolves when all that is durable has been dealt with. Rejects if the consumer fails or is stopped before. */
-  whenCaughtUp(): Promise<void> {
-    return this.#status.reached('caughtUp', () => this.#failure?.error ?? this.#over);
+  /** Resolves when all that is durable now has been dealt with. Rejects if the consumer fails or is stopped before. */
+  async whenCaughtUp(): Promise<void> {
+    await this.#level.waitFor(this.#parts.core.visiblePosition);
+    await this.#status.reached('caughtUp', () => this.#failure?.error ?? this.#over);
   }
 
   /** Resolves when every event up to `position` has been dealt with, or left out. Rejects as `whenCaughtUp` does. */
