@@ -2,8 +2,8 @@
 
 export type { SpaceState } from './actors/allocator.js';
 export type { PartitionActor, PartitionState } from './actors/partition-machine.js';
-export type { BackupProgress, BackupReport, RestoreReport } from './adapter/event-store/backup.js';
 export type { Aggregate, AggregateOptions, Decide, Handled, Loaded } from './adapter/event-store/aggregate.js';
+export type { BackupProgress, BackupReport, RestoreReport } from './adapter/event-store/backup.js';
 export type { StoredCheckpoint } from './adapter/event-store/checkpoints.js';
 export type { EventCodec } from './adapter/event-store/codec.js';
 export type { CodecName } from './adapter/event-store/codec-registry.js';
@@ -47,8 +47,6 @@ export {
 export type { ArchivedSegment, PurgeProgress, PurgeReport, PurgeStop } from './adapter/event-store/purge.js';
 export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
 export { type RestoreOptions, restoreBackup } from './adapter/event-store/restore-backup.js';
-export type { ListedStream, StreamPage } from './adapter/event-store/stream-list.js';
-export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.js';
 export type {
   SaveSnapshotResult,
   Snapshot,
@@ -56,6 +54,8 @@ export type {
   SnapshotInput,
   SnapshotQuery,
 } from './adapter/event-store/snapshots.js';
+export type { ListedStream, StreamPage } from './adapter/event-store/stream-list.js';
+export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.js';
 export type { StreamMetadata } from './adapter/event-store/stream-state.js';
 export type { ExportProgress } from './adapter/event-store/transfer-export.js';
 export type { ImportProgress } from './adapter/event-store/transfer-import.js';

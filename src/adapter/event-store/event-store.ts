@@ -19,9 +19,9 @@ import {
 } from '../../options.js';
 import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
+import { Aggregate, type AggregateOptions } from './aggregate.js';
 import { type BackupProgress, type BackupReport, backup, refuseIncomplete } from './backup.js';
 import { tellingDisk } from './backup-files.js';
-import { Aggregate, type AggregateOptions } from './aggregate.js';
 import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
 import type { EventCodec } from './codec.js';
 import { type CodecName, makeCodecRegistry } from './codec-registry.js';
@@ -51,9 +51,9 @@ import { otherPartitions, StoreCore } from './store-core.js';
 import { LIST_START, type ListedStream, listStreams, parseListPlace, type StreamPage } from './stream-list.js';
 import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
 import { exists, type StreamMetadata } from './stream-state.js';
+import { SystemStreams } from './system-streams.js';
 import { type ExportProgress, exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
-import { SystemStreams } from './system-streams.js';
 import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
