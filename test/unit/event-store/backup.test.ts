@@ -108,6 +108,22 @@ describe('a second backup into the same directory', () => {
     }));
 });
 
+describe('a backup of a store that was restored and went its own way', () => {
+  test('takes the place of that of the other, whose segments look alike', () =>
+    withStore(async (store, disk) => {
+      await fill(store, 'a', 50);
+      await store.backup(TARGET);
+      await restoreBackup({ from: TARGET, directory: '/again', disk });
+      const again = await openEventStore({ directory: '/again', disk, segmentSize: 8192 });
+      await fill(store, 'mine', 60);
+      await fill(again, 'ours', 60);
+      await store.backup(TARGET);
+      await again.backup(TARGET);
+      expect(await contentOfBackup(disk)).toEqual(await everything(again));
+      await again.close();
+    }));
+});
+
 describe('what is refused', () => {
   test('the directory of the store, one with other files, one of another store, one that is open', () =>
     withStore(async (store, disk) => {
