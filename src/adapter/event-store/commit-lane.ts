@@ -103,6 +103,8 @@ export class CommitLane {
   #states = new Map<string, StreamState>();
   /** Ids that their writers gave to events of the batch. */
   #ids = new Set<string>();
+  /** What tells those that are refused. */
+  #refused: (() => void)[] = [];
   #stopped: VarveError | undefined;
   readonly #onIdle: (() => void)[] = [];
 
@@ -165,10 +167,10 @@ export class CommitLane {
           const writes = await make();
           const states = await Promise.all(writes.map(({ stream }) => this.#host.state(stream)));
           this.#place({ writes, bytes: 0, written, resolve, reject }, states);
-          await this.#flush();
         } catch (error) {
-          reject(error);
+          this.#refused.push(() => reject(error));
         }
+        await this.#flush();
       });
     });
   }
@@ -270,7 +272,7 @@ export class CommitLane {
     try {
       checkAll(append.writes, states);
     } catch (error) {
-      append.reject(error);
+      this.#refused.push(() => append.reject(error));
       return;
     }
     const places = append.writes.map(({ stream, events, idsGiven, firstRevision = 0 }, i) => {
@@ -288,8 +290,24 @@ export class CommitLane {
 
   /** Puts what was decided into the log. */
   async #flush(): Promise<void> {
+    if (this.#decided.length > 0) await this.#appendDecided();
+    if (this.#refused.length > 0) this.#tellRefused();
+  }
+
+  /** When what they were refused for is durable: whoever reads then, to try again, sees it. */
+  #tellRefused(): void {
+    const refused = this.#refused;
+    this.#refused = [];
+    const tell = () => {
+      for (const reject of refused) reject();
+    };
+    const { writtenLsn, durableLsn } = this.#partition;
+    if (writtenLsn <= durableLsn) tell();
+    else this.#partition.waitFor(writtenLsn).then(tell, tell);
+  }
+
+  async #appendDecided(): Promise<void> {
     const decided = this.#decided;
-    if (decided.length === 0) return;
     const states = this.#states;
     this.#decided = [];
     this.#decidedBytes = 0;

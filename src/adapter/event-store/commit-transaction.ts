@@ -42,10 +42,11 @@ async function commit(
 ): Promise<readonly Committed[]> {
   const states = await Promise.all(writes.map(({ stream }) => core.state(stream)));
   const earlier = await findEarlier(core, writes, states);
-  if (earlier === undefined) checkAll(writes, states);
-  // A crash must not take what lies before the events in their partitions, once the deciding record is durable.
+  // A crash must not take what lies before the events in their partitions, once the deciding record is durable. And who is
+  // refused, and reads to try again, must see what for.
   await Promise.all(partitions.map(({ log }) => durable(log)));
   if (earlier !== undefined) return earlier;
+  checkAll(writes, states);
   const created = states.map((state) => !isAsExpected('streamExists', state));
   const shares = share(core, writes, states);
   try {
