@@ -260,6 +260,28 @@ describe('expected revisions', () => {
   });
 });
 
+test('who is refused sees, when trying again, what for: retries come to an end', async () => {
+  const withdraw = async (stream: string, extra: StreamAppend[]) => {
+    for (let attempts = 1; ; attempts++) {
+      const events = await store.readStream(stream).toArray();
+      const expectedRevision: ExpectedRevision = events.at(-1)?.revision ?? 'noStream';
+      const append = { stream, events: [event()], expectedRevision };
+      const done = await store.appendToStreams([append, ...extra]).then(
+        () => true,
+        () => false,
+      );
+      if (done) return attempts;
+    }
+  };
+  // Each round of attempts has one that wins, so the last writer needs as many as there are.
+  for (const extra of [[], ['t', 'u', 'v'].map((stream) => ({ stream, events: [event()] }))]) {
+    const stream = `s${extra.length}`;
+    const attempts = await Promise.all(Array.from({ length: 8 }, () => withdraw(stream, extra)));
+    expect(Math.max(...attempts)).toBeLessThanOrEqual(8);
+    expect(await count(stream)).toBe(8);
+  }
+});
+
 describe('deletion and metadata', () => {
   test('what is not there cannot be deleted', async () => {
     const code = 'ERR_VARVE_STREAM_NOT_FOUND';
