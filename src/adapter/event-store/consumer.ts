@@ -139,7 +139,7 @@ export class Consumer {
     try {
       await this.#progress?.finish();
     } catch (error) {
-      this.#fail(error);
+      if (!this.#isEnd(error)) this.#fail(error);
     }
     signal?.removeEventListener('abort', onAbort);
     lease.release();

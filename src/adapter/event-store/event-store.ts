@@ -823,9 +823,8 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
-    await this.#consumers.close();
     await this.#maintenance; // it ends at its next step
-    await this.#core.close();
+    await this.#core.close(this.#consumers.close());
   }
 }
 

@@ -317,11 +317,12 @@ export class StoreCore implements LaneHost {
     this.#lastCreated = Math.max(this.#lastCreated, envelopeCreated(last.payload));
   }
 
-  /** Gives everything back, after what the lanes have taken, as far as there is space for it. */
-  async close(): Promise<void> {
+  /** Gives everything back, after `ending` and what the lanes have taken, as far as there is space for it. */
+  async close(ending: Promise<void> = Promise.resolve()): Promise<void> {
     const lanes = this.partitions.map(({ lane }) => lane);
     let working = true;
-    const idle = Promise.all(lanes.map((lane) => lane.idle())).then(() => {
+    const idle = ending.then(async () => {
+      await Promise.all(lanes.map((lane) => lane.idle()));
       working = false;
     });
     while (working && this.engine.stats().space !== 'blocked') await within(SPACE_POLL_MS, idle);

@@ -7,7 +7,7 @@ import type { ExpectedRevision } from './expected-revision.js';
 import { metadataStreamOf, type StreamMetadata } from './stream-state.js';
 
 /** What `setStreamMetadata` takes: our words, or KurrentDB's. */
-export interface StreamMetadataInput extends Omit<StreamMetadata, 'tombstoned' | 'head'> {
+export interface StreamMetadataInput extends Omit<StreamMetadata, 'tombstoned' | 'head' | 'deletedBefore'> {
   /** KurrentDB's `truncateBefore`. */
   readonly $tb?: number;
   /** KurrentDB's `maxCount`. */

@@ -13,7 +13,8 @@ import { type EventInput, prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import type { FoundRecord } from './record-reader.js';
 import type { StoreCore } from './store-core.js';
-import { metadataStreamOf, oldestRevision, type StreamMetadata } from './stream-state.js';
+import { metadataWrite } from './stream-metadata.js';
+import { oldestRevision, type StreamMetadata } from './stream-state.js';
 
 type Codec = Pick<CodecRegistry, 'id' | 'codec'>;
 
@@ -45,7 +46,8 @@ export class SystemStreams {
   /** Changes some of a stream's metadata, and leaves the rest. */
   async metadata(stream: string, change: Partial<StreamMetadata>): Promise<StreamWrite> {
     const { metadata } = await this.core.state(stream);
-    return this.write(metadataStreamOf(stream), { type: '$metadata', data: { ...metadata, ...change } });
+    const { partitions } = this.core.options;
+    return metadataWrite(stream, { ...metadata, ...change }, { partitions, makeId: this.#makeId });
   }
 
   /** Appends what `make` says; nothing comes between its looking and its writing. All of it lies where `stream` does. */
