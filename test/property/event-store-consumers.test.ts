@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Consumer, type EventStore, openEventStore } from 'varve';
-import { command, crashRecovery } from '../../src/testing/index.js';
+import { command, crashRecovery, SimulatedDisk } from '../../src/testing/index.js';
 import { runs } from '../runs.js';
 
 /** What a consumer's handler has seen, in the world outside: no crash takes it back. */
@@ -94,4 +94,52 @@ test('a consumer misses nothing, keeps the order, and repeats only what no check
     teardown: ({ store }) => store.close(),
   });
   await fc.assert(property, { numRuns: runs(10) });
+});
+
+test('of competing consumers one runs at a time; together they deal with each event once, in order', async () => {
+  const step = fc.constantFrom('append', 'start', 'stop', 'abort', 'turn');
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.integer({ min: 1, max: 3 }), async (steps, partitions) => {
+      const store = await openEventStore({
+        directory: '/data',
+        disk: new SimulatedDisk(),
+        segmentSize: 64 * 1024,
+        partitions,
+      });
+      const line: { consumer: Consumer; aborting: AbortController }[] = [];
+      const dealtWith: number[] = [];
+      let running = 0;
+      let appended = 0;
+      const start = () => {
+        const aborting = new AbortController();
+        const handler = async (event: { data: unknown }) => {
+          expect(++running).toBe(1);
+          await new Promise((resolve) => setImmediate(resolve));
+          dealtWith.push(event.data as number);
+          running--;
+        };
+        const retry = { attempts: 1 };
+        line.push({ consumer: store.consume({ name: 'c', handler, retry, signal: aborting.signal }), aborting });
+      };
+      const ending: Promise<void>[] = [];
+      for (const what of steps) {
+        if (what === 'append') await store.appendToStream(`s-${appended % 5}`, { type: 'Counted', data: ++appended });
+        else if (what === 'start') start();
+        else if (what === 'turn') await new Promise((resolve) => setImmediate(resolve));
+        else {
+          const first = line.shift();
+          if (what === 'abort') first?.aborting.abort();
+          if (first !== undefined) ending.push(first.consumer.stop());
+        }
+      }
+      start();
+      await line[0]?.consumer.whenCaughtUp();
+      await Promise.all(ending);
+      expect(dealtWith).toEqual(Array.from({ length: appended }, (_, i) => i + 1));
+      expect(line.slice(1).every(({ consumer }) => consumer.status === 'waiting')).toBe(true);
+      expect(await store.parkedEvents('c').toArray()).toEqual([]); // what a handler expects has held
+      await store.close();
+    }),
+    { numRuns: runs(50) },
+  );
 });

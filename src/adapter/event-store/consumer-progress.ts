@@ -80,12 +80,10 @@ export class ConsumerProgress {
     });
   }
 
-  /** The last storing, unless the lease is lost; what is under way is awaited in any case. */
-  async finish(): Promise<void> {
-    await this.#next(async () => {
-      if (this.#unstored > 0 && this.#lease.held) await this.#write([]);
-    });
+  /** The last storing; one that is under way is awaited. */
+  finish(): Promise<void> {
     clearTimeout(this.#timer);
+    return this.store();
   }
 
   #storeLater(): void {

@@ -641,6 +641,28 @@ describe('ending', () => {
     await reopened.close();
   });
 
+  test('close does not wait for space: the checkpoint stays where it was', async () => {
+    const small = { segmentSize: 8192, preallocate: { segments: 0 }, recycle: 0 };
+    const { disk, store } = await storeWith(3, small);
+    const consumer = store.consume({ name: 'c', checkpointEvery: { ms: 3_600_000 }, handler: () => {} });
+    await consumer.whenCaughtUp();
+    disk.faults.add({ kind: 'allocate', file: '*', times: Number.POSITIVE_INFINITY, fault: { error: 'ENOSPC' } });
+    const appends = Array.from({ length: 10 }, () =>
+      store.appendToStream('order-1', { type: 'Counted', data: 'x'.repeat(1000) }),
+    );
+    await quiet();
+    const closing = Promise.allSettled([...appends, store.close()]);
+    for (let i = 0; i < 50 && consumer.status !== 'stopped'; i++) {
+      await quiet();
+      jest.advanceTimersByTime(1000);
+    }
+    expect((await closing).at(-1)?.status).toBe('fulfilled');
+    expect(consumer.status).toBe('stopped');
+    const reopened = await open(disk.processCrash(), small);
+    expect(await stored(reopened)).toBe('0');
+    await reopened.close();
+  });
+
   test('a partition that fails fails the consumer', async () => {
     const { disk, store } = await storeWith(3);
     const consumer = store.consume({ name: 'c', handler: () => {} });
