@@ -12,7 +12,7 @@ import type { Cursors } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 
 /** So many records that a filter leaves out are worth a checkpoint: they need not be looked through again. */
-const SKIPPED_RECORDS = 16_384;
+const SKIPPED_RECORDS = 4096;
 
 export class ConsumerProgress {
   /** By partition: the next LSN to look at. Whoever reads moves them. */

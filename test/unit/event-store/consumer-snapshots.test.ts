@@ -113,6 +113,14 @@ describe('snapshots', () => {
     await reopened.close();
   });
 
+  test('of two deletions at the same time neither undoes the other', async () => {
+    const { store } = await storeWith(6);
+    for (const revision of [1, 2, 3, 4]) await save(store, revision);
+    await Promise.all([4n, 2n].map((before) => store.deleteSnapshots(STREAM, { before })));
+    expect(await revisions(store)).toEqual([4]);
+    await store.close();
+  });
+
   test('a pruning that fails does not fail the saving, and is told', async () => {
     const { disk, store } = await storeWith(3);
     await save(store, 0);
