@@ -27,7 +27,7 @@ export const partitionPage = {
     durability: 'The sync lane.',
     'durability.idle': 'No fdatasync is under way.',
     'durability.syncing':
-      'One fdatasync is under way. What is asked for meanwhile rides on one more, since this one does not cover it.',
+      'One fdatasync after the other is under way, for as long as that is asked for. What is asked for during one rides on the next, since this one does not cover it.',
     retention: 'The purge lane.',
     'retention.idle': 'No purge is under way.',
     'retention.purging': 'Old segments are being given up. What is asked for meanwhile is done in one more purge.',

@@ -23,7 +23,7 @@ export type Phase = 'opening' | 'writing' | 'rotating' | 'blocked' | 'rewinding'
 export interface PartitionEffects {
   /** The phase has changed. */
   phase(phase: Phase): void;
-  /** Begin one fdatasync → SYNCED or FAIL. At most one is under way. */
+  /** Begin to fdatasync, one after the other for as long as that is asked for → SYNCED or FAIL. */
   sync(): void;
   /** Leave the full segment and go on in the next → ROTATED, NO_SPACE or FAIL. Also called when space has returned. */
   rotate(): void;
@@ -37,8 +37,6 @@ export interface PartitionEffects {
   fail(cause: unknown): void;
   /** Records were taken that still wait for a segment. */
   waiting(): boolean;
-  /** A sync is wanted that the one which has just ended does not cover. */
-  syncWanted(): boolean;
 }
 
 /** What others ask for. */
@@ -94,7 +92,6 @@ export const partitionMachine = setup({
   },
   guards: {
     goesOn: ({ context }) => !context.over,
-    syncWanted: ({ context }) => !context.over && context.effects.syncWanted(),
     purgeAgain: ({ context }) => context.purgeAgain,
     closeWanted: ({ context }) => context.closeWanted,
     waiting: ({ context }) => context.effects.waiting(),
@@ -185,7 +182,7 @@ export const partitionMachine = setup({
         syncing: {
           entry: 'startSync',
           on: {
-            SYNCED: [{ guard: 'syncWanted', target: 'syncing', reenter: true }, { target: 'idle' }],
+            SYNCED: 'idle',
             FAIL: 'idle',
           },
         },

@@ -57,7 +57,7 @@ export class LivePartition implements PartitionBackend {
   readonly #rotation: Rotation;
   #failure: VarveError | undefined;
   #syncAsked = false;
-  /** What the machine has been told of the sync: it may have ended before the machine hears of it. */
+  /** In `syncing` one fdatasync follows the other; between two of them, and until the machine hears of the end: 'ended'. */
   #sync: 'none' | 'running' | 'ended' = 'none';
   /** The fdatasync that is under way, or the last one; it never rejects. */
   #syncing: Promise<void> = RESOLVED;
@@ -105,7 +105,6 @@ export class LivePartition implements PartitionBackend {
       close: () => this.#startClose(),
       fail: (cause) => this.#fail(cause),
       waiting: () => !this.failed && this.#rotation.wanted,
-      syncWanted: () => this.#syncAsked,
     });
   }
 
@@ -276,7 +275,7 @@ export class LivePartition implements PartitionBackend {
     if (this.#syncAsked) return;
     this.#syncAsked = true;
     if (this.#sync === 'none') this.send({ type: 'SYNC' });
-    else if (this.#sync === 'ended') this.#tellSynced();
+    else if (this.#sync === 'ended') this.#startSync();
   }
 
   #startSync(): void {
@@ -319,15 +318,15 @@ export class LivePartition implements PartitionBackend {
       this.#rotation.handOverFailed(cause);
     }
     this.#sync = 'ended';
-    if (this.#syncAsked) this.#tellSynced();
+    if (this.#syncAsked) this.#startSync();
     else process.nextTick(this.#whenGoneOn);
     this.intake.drain();
   }
 
   /**
-   * Whoever was waiting goes on before the machine hears that the sync has ended: the next append of a lone writer then
-   * asks in time, and the machine goes from one sync into the next with one event. That append's turn ends in a tick
-   * which is queued only after this one, hence the second.
+   * Whoever was waiting goes on before the machine hears that the syncs have ended: the next append of a lone writer then
+   * asks in time, and the machine stays in `syncing`. That append's turn ends in a tick which is queued only after this
+   * one, hence the second.
    */
   readonly #whenGoneOn = (): void => {
     process.nextTick(() => {
@@ -338,6 +337,7 @@ export class LivePartition implements PartitionBackend {
   #tellSynced(): void {
     this.#sync = 'none';
     this.send({ type: 'SYNCED' });
+    if (this.#syncAsked) this.send({ type: 'SYNC' }); // asked for while there was nothing that could be synced
   }
 
   // Purging

@@ -137,9 +137,9 @@ export const acknowledging = [
   {
     id: 'second-sync-forgotten',
     breaks: 'What comes during a sync is not made durable by another one.',
-    file: 'src/actors/partition-machine.ts',
-    search: "SYNCED: [{ guard: 'syncWanted', target: 'syncing', reenter: true }, { target: 'idle' }],",
-    replace: "SYNCED: 'idle',",
+    file: 'src/partition/live-partition.ts',
+    search: 'if (this.#syncAsked) this.#startSync();',
+    replace: 'if (this.#syncAsked) this.#syncAsked = false;',
     tests: ['test/unit/actors/partition-machine.test.ts'],
   },
   {

@@ -34,7 +34,7 @@ const eventOf = (type: EventType): PartitionEvent => (type === 'FAIL' ? { type, 
 
 /** The machine as a pure function. What it orders is told in words: `sync`, `phase rotating`, `fail broken`. */
 class Walk {
-  readonly #host = { waiting: false, syncWanted: false };
+  readonly #host = { waiting: false };
   snapshot: Snapshot;
   orders: string[] = [];
 
@@ -51,7 +51,6 @@ class Walk {
       close: unused,
       fail: unused,
       waiting: () => this.#host.waiting,
-      syncWanted: () => this.#host.syncWanted,
     };
     [this.snapshot] = initialTransition(partitionMachine, { effects });
     for (const type of path) this.send(type);
@@ -60,11 +59,6 @@ class Walk {
   /** Records wait for a segment: what the guard `waiting` asks. */
   set waiting(value: boolean) {
     this.#host.waiting = value;
-  }
-
-  /** A sync is wanted behind the one under way: what the guard `syncWanted` asks. */
-  set syncWanted(value: boolean) {
-    this.#host.syncWanted = value;
   }
 
   /** Goes back to where the walk was. */
@@ -184,17 +178,6 @@ describe.each([
     expect(walk.snapshot.value[region]).toBe('idle');
   });
 
-  test('what is asked for meanwhile, however often, is one more', () => {
-    const walk = new Walk(['OPENED', ask, ask, ask, ask]);
-    walk.syncWanted = true;
-    expect(walk.orders).toEqual([]);
-    expect(walk.send(done)).toEqual([order]);
-    expect(walk.snapshot.value[region]).toBe(busy);
-    walk.syncWanted = false;
-    expect(walk.send(done)).toEqual([]);
-    expect(walk.snapshot.value[region]).toBe('idle');
-  });
-
   test('no other event begins or ends it', () => {
     for (const event of EVENTS) {
       const idle = new Walk(['OPENED']);
@@ -217,26 +200,33 @@ describe.each([
   });
 });
 
+test('a purge that is asked for meanwhile, however often, is one more', () => {
+  const walk = new Walk(['OPENED', 'PURGE', 'PURGE', 'PURGE', 'PURGE']);
+  expect(walk.orders).toEqual([]);
+  expect(walk.send('PURGED')).toEqual(['purge']);
+  expect(walk.snapshot.value.retention).toBe('purging');
+  expect(walk.send('PURGED')).toEqual([]);
+  expect(walk.snapshot.value.retention).toBe('idle');
+});
+
+test('a sync that is asked for meanwhile is the business of whoever syncs', () => {
+  const walk = new Walk(['OPENED', 'SYNC', 'SYNC']);
+  expect(walk.orders).toEqual([]);
+  expect(walk.send('SYNCED')).toEqual([]);
+  expect(walk.snapshot.value.durability).toBe('idle');
+});
+
 describe('orders that could be illegal', () => {
   test('a close during a sync begins at once, and the sync still comes to its end', () => {
     const walk = new Walk(['OPENED', 'SYNC']);
-    walk.syncWanted = true;
     expect(walk.send('CLOSE')).toEqual(['phase closing', 'close']);
     expect(walk.snapshot.value.durability).toBe('syncing');
-    expect(walk.send('SYNCED')).toEqual(['sync']);
-    walk.syncWanted = false;
     expect(walk.send('SYNCED')).toEqual([]);
-  });
-
-  test('no sync behind the one that was under way at the end, though one is wanted', () => {
-    const walk = new Walk(['OPENED', 'SYNC', 'CLOSE', 'CLOSED']);
-    walk.syncWanted = true;
-    expect(walk.send('SYNCED')).toEqual([]);
+    expect(walk.snapshot.value.durability).toBe('idle');
   });
 
   test('a failure in every region at once', () => {
     const walk = new Walk(['OPENED', 'SYNC', 'PURGE', 'FULL']);
-    walk.syncWanted = true;
     expect(walk.send('FAIL')).toEqual(['phase failed', 'failall broken']);
     expect(walk.snapshot.value).toEqual({ log: 'failed', durability: 'idle', retention: 'purging' });
     expect(walk.send('SYNCED')).toEqual([]);
@@ -275,9 +265,8 @@ describe('all of the machine', () => {
       seen.add(key);
       for (const [region, state] of Object.entries(value)) states.add(`${region}.${state}`);
       for (const type of EVENTS) {
-        for (const wanted of [false, true]) {
-          walk.waiting = wanted;
-          walk.syncWanted = wanted;
+        for (const waiting of [false, true]) {
+          walk.waiting = waiting;
           for (const transition of partitionMachine.getTransitionData(snapshot, eventOf(type))) {
             taken.add(transition);
             // What is taken at once behind it, without an event.
@@ -309,7 +298,6 @@ describe('all of the machine', () => {
           if (type === 'PURGED') purging = false;
           const before = walk.log;
           walk.waiting = waiting;
-          walk.syncWanted = waiting;
           for (const order of walk.send(type)) {
             if (order.startsWith('phase ')) phase = order.slice('phase '.length);
             if (order === 'close') closes++;
@@ -345,7 +333,6 @@ describe('all of the machine', () => {
         let over = false;
         for (const [type, waiting] of events) {
           walk.waiting = waiting;
-          walk.syncWanted = waiting;
           const orders = walk.send(type);
           if (over) expect(orders.filter((order) => !/^(phase|close|failall)/.test(order))).toEqual([]);
           over ||= type === 'FAIL' || walk.log === 'closed';
@@ -367,7 +354,6 @@ test('the actor tells its effects to work, with the cause of a failure', () => {
     close: () => told.push('close'),
     fail: (cause) => told.push({ cause }),
     waiting: () => false,
-    syncWanted: () => false,
   });
   const tells = (event: PartitionEvent): unknown[] => {
     actor.send(event);
