@@ -91,7 +91,7 @@ describe('finds, shrinks and replays an application that', () => {
     const { message } = found.errorInstance as CrashRecoveryViolation;
     expect(found.errorInstance).toBeInstanceOf(CrashRecoveryViolation);
     const [scenario] = found.counterexample ?? [];
-    expect([...(scenario?.program ?? []), ...(scenario?.afterwards ?? [])].flat().length).toBeLessThanOrEqual(3);
+    expect([...(scenario?.program ?? []), ...(scenario?.afterwards ?? [])].flat().length).toBeLessThanOrEqual(4);
 
     const path = found.counterexamplePath ?? '';
     const again = await fc.check(property, { seed, path, endOnFailure: true });
