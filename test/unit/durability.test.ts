@@ -41,6 +41,30 @@ test('what goes into the next segment before that one counts is synced when it d
   await log.close();
 });
 
+test('what comes during a sync is made durable by the next one, unasked', async () => {
+  const disk = new SimulatedDisk();
+  const log = await open(disk);
+  const partition = await log.partition(1);
+  await partition.append(bytesOf('a'));
+  let release = () => {};
+  const hold = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  disk.faults.add({ kind: 'sync', file: 'part_1_*', fault: { hold } });
+  const waiting = [partition.append(bytesOf('b'))];
+  await turns();
+  waiting.push(partition.append(bytesOf('c')));
+  await turns();
+  expect(partition.state?.durability).toBe('syncing');
+  expect(partition.durableLsn).toBe(1);
+  release();
+  await turns();
+  expect(partition.durableLsn).toBe(3);
+  expect(partition.state?.durability).toBe('idle');
+  await Promise.all(waiting);
+  await log.close();
+});
+
 describe('a partition that has failed', () => {
   test('takes no more notice of a sync that ends behind the failure', async () => {
     const disk = new SimulatedDisk();

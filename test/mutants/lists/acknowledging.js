@@ -140,7 +140,7 @@ export const acknowledging = [
     file: 'src/partition/live-partition.ts',
     search: 'if (this.#syncAsked) this.#startSync();',
     replace: 'if (this.#syncAsked) this.#syncAsked = false;',
-    tests: ['test/unit/actors/partition-machine.test.ts'],
+    tests: ['test/unit/durability.test.ts'],
   },
   {
     id: 'sync-after-failure',
