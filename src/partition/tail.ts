@@ -42,6 +42,7 @@ export interface SyncRun {
 
 interface Sealing {
   readonly writer: SegmentWriter;
+  readonly entry: SegmentEntry;
   readonly bytes: number;
   /** Its seal is durable: there is nothing left to sync in it. */
   durable: boolean;
@@ -145,8 +146,7 @@ export class Tail {
       old.seal(true, this.durable.value, this.#now());
       this.#noteClosed(old, this.entry);
       this.entry.sealed = true;
-      this.entry.entries = undefined; // from here on it is read from the seal
-      this.sealing = { writer: old, bytes: this.#closedBytes, durable: false };
+      this.sealing = { writer: old, entry: this.entry, bytes: this.#closedBytes, durable: false };
       link = { index: old.index, lastLsn: this.nextLsn - 1, end: old.end, checksum: old.lastChecksum };
     }
     const baseLsn = this.nextLsn;
@@ -201,7 +201,11 @@ export class Tail {
   finishSync(run: SyncRun): number {
     const before = this.durable.value;
     this.#durableBytes = Math.max(this.#durableBytes, run.bytes);
-    if (run.final && this.sealing !== undefined) this.sealing.durable = true;
+    if (run.final && this.sealing !== undefined) {
+      this.sealing.durable = true;
+      // From here on its index is read from the seal; a seal that a failed sync has lost must not be needed.
+      this.sealing.entry.entries = undefined;
+    }
     if (run.writer === this.writer) this.opened = true;
     if (run.lsn > before) {
       this.durable.set(run.lsn);
