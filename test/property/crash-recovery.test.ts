@@ -78,7 +78,7 @@ const MISTAKES: Record<string, typeof Shop> = {
 };
 
 /** Other programs each time would be other tests each time: a mistake might not be found. */
-const seed = 1;
+const seed = 4;
 
 test('a right application passes', async () => {
   await fc.assert(crashRecovery(shopOf(Shop)), { numRuns: runs(20) });
@@ -91,7 +91,7 @@ describe('finds, shrinks and replays an application that', () => {
     const { message } = found.errorInstance as CrashRecoveryViolation;
     expect(found.errorInstance).toBeInstanceOf(CrashRecoveryViolation);
     const [scenario] = found.counterexample ?? [];
-    expect([...(scenario?.program ?? []), ...(scenario?.afterwards ?? [])].flat().length).toBeLessThanOrEqual(4);
+    expect([...(scenario?.program ?? []), ...(scenario?.afterwards ?? [])].flat().length).toBeLessThanOrEqual(3);
 
     const path = found.counterexamplePath ?? '';
     const again = await fc.check(property, { seed, path, endOnFailure: true });
