@@ -13,6 +13,8 @@ const project = (name, setupFilesAfterEnv = []) => ({
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^varve$': '<rootDir>/src/index.ts',
+    '^varve/testing$': '<rootDir>/src/testing/index.ts',
+    '^varve/(.+)$': '<rootDir>/src/adapter/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: {

@@ -1,0 +1,3 @@
+/** What users import as varve/actor-ts. */
+
+export {};
