@@ -5,6 +5,7 @@
  * can; observers are called one event at a time, and nothing is buffered behind the piece that is being handed on.
  */
 import { BehaviorSubject, distinctUntilChanged, Observable } from 'rxjs';
+import { oneByOne } from './one-by-one.js';
 
 /** Begins one reading. `signal` is aborted when an observer unsubscribes. */
 export type Begin<T> = (signal: AbortSignal | undefined) => AsyncGenerator<T[], void, undefined>;
@@ -17,8 +18,8 @@ export class PullStream<T> implements AsyncIterable<T> {
     this.#begin = begin;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for await (const batch of this.#begin(undefined)) yield* batch;
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return oneByOne(this.#begin(undefined));
   }
 
   /** In arrays, as they are read. No array is empty. */
@@ -70,8 +71,8 @@ export class LiveStream<T> extends Observable<T> implements AsyncIterable<T> {
     return this.#status.value;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
-    for await (const batch of this.#items(undefined)) yield* batch;
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    return oneByOne(this.#items(undefined));
   }
 
   /** In arrays, as they are read. No array is empty. */

@@ -10,6 +10,7 @@ import type { Ack, FollowOptions, ReadFrom, ReadOptions } from '../options.js';
 import type { Catalogue, SegmentEntry } from '../segment/catalogue.js';
 import { corruption } from '../segment/corruption.js';
 import type { LogRecord, ReadCursor, SegmentReader } from '../segment/reader.js';
+import { oneByOne } from './one-by-one.js';
 
 /** A follower that was caught up and finds more than this many records waiting has fallen behind. */
 const FELL_BEHIND_RECORDS = 1024;
@@ -42,8 +43,8 @@ export class RecordStream implements AsyncIterable<LogRecord> {
     this.#begin = begin;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<LogRecord, void, undefined> {
-    for await (const batch of this.#begin(undefined)) yield* batch;
+  [Symbol.asyncIterator](): AsyncGenerator<LogRecord, void, undefined> {
+    return oneByOne(this.#begin(undefined));
   }
 
   /** The records in arrays as they come off the disk: the fastest way to read. No array is empty. */

@@ -63,7 +63,8 @@ export function unencodable(valuePath: string, why: string): VarveError {
   return new VarveError('ERR_VARVE_INVALID_EVENT', `${valuePath} ${why}.`, { valuePath });
 }
 
-function asInvalidEvent(error: unknown, what: string, valuePath?: string): VarveError {
+/** What a codec threw, as `ERR_VARVE_INVALID_EVENT`. */
+export function asInvalidEvent(error: unknown, what: string, valuePath?: string): VarveError {
   if (error instanceof VarveError) return error;
   const why = error instanceof Error ? error.message : String(error);
   const fields = valuePath === undefined ? {} : { valuePath };

@@ -7,7 +7,7 @@
  */
 import { VarveError } from '../../errors.js';
 import type { EnginePartition } from './engine.js';
-import { envelopeId, envelopePosition, place } from './envelope.js';
+import { envelopeId, place } from './envelope.js';
 import { type ExpectedRevision, isAsExpected, tombstoned, wrongRevision } from './expected-revision.js';
 import { isMetadataStream, type StreamState } from './stream-state.js';
 
@@ -37,7 +37,6 @@ export interface Committed {
   readonly firstRevision: number;
   readonly nextRevision: number;
   readonly firstPosition: number;
-  readonly lastLsn: number;
   /** The stream had no event that could be read. */
   readonly created: boolean;
 }
@@ -80,13 +79,16 @@ export interface Batch {
   readonly writes: readonly { readonly write: StreamWrite; readonly firstRevision: number }[];
 }
 
-/** Where events are going to be; or where they were found, since they had been appended before. */
-type Place = { readonly firstRevision: number; readonly created: boolean } | Committed;
+/** A write whose events have their revisions. The position comes with the batch: one object serves from here to the answer. */
+interface Placed extends Committed {
+  readonly write: StreamWrite;
+  firstPosition: number;
+}
 
 interface Decided {
   readonly append: Append;
-  /** By write. */
-  readonly places: readonly Place[];
+  /** By write: where its events are going to be, or where they were found, since they had been appended before. */
+  readonly places: readonly (Placed | Committed)[];
 }
 
 type Work = () => Promise<void>;
@@ -103,6 +105,8 @@ export class CommitLane {
   #states = new Map<string, StreamState>();
   /** Ids that their writers gave to events of the batch. */
   #ids = new Set<string>();
+  /** States of the streams of the append that is being decided, by write. */
+  readonly #deciding: StreamState[] = [];
   /** What tells those that are refused. */
   #refused: (() => void)[] = [];
   #stopped: VarveError | undefined;
@@ -218,17 +222,16 @@ export class CommitLane {
       append.reject(this.#stopped);
       return undefined;
     }
-    const states: StreamState[] = [];
-    for (const { stream } of append.writes) {
+    const states = this.#deciding;
+    states.length = 0;
+    for (const write of append.writes) {
+      const { stream } = write;
       const state = this.#states.get(stream) ?? this.#host.state(stream);
       if (state instanceof Promise) return this.#decideLater(append);
+      if (isMetadataStream(stream) || (write.idsGiven && this.#mayBeKnown(write, state)))
+        return this.#decideLater(append);
       states.push(state);
     }
-    const special = append.writes.some(
-      (write, i) =>
-        isMetadataStream(write.stream) || (write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState)),
-    );
-    if (special) return this.#decideLater(append);
     this.#place(append, states);
     return undefined;
   }
@@ -275,15 +278,19 @@ export class CommitLane {
       this.#refused.push(() => append.reject(error));
       return;
     }
-    const places = append.writes.map(({ stream, events, idsGiven, firstRevision = 0 }, i) => {
-      if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
+    const places = new Array<Placed>(states.length); // of the right size at once: one that grows takes room for many
+    for (let i = 0; i < states.length; i++) {
+      const write = append.writes[i] as StreamWrite;
       const state = states[i] as StreamState;
-      const next = Math.max(state.nextHead + 1, firstRevision);
-      const place = { firstRevision: next, created: !isAsExpected('streamExists', state) };
-      if (events.length > 0) state.nextHead = next + events.length - 1;
+      const { stream, events, idsGiven, firstRevision: least = 0 } = write;
+      if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
+      const firstRevision = Math.max(state.nextHead + 1, least);
+      const nextRevision = firstRevision + events.length;
+      const created = events.length > 0 && !isAsExpected('streamExists', state);
+      places[i] = { write, firstRevision, nextRevision, firstPosition: 0, created };
+      if (events.length > 0) state.nextHead = nextRevision - 1;
       this.#states.set(stream, state);
-      return place;
-    });
+    }
     this.#decided.push({ append, places });
     this.#decidedBytes += append.bytes;
   }
@@ -315,13 +322,12 @@ export class CommitLane {
     this.#ids = new Set();
     const { batch, payloads } = this.#makeBatch(decided);
     let lastLsn = this.#partition.writtenLsn;
-    let firstLsn = lastLsn + 1;
     try {
       if (payloads.length > 0) {
         const appended = await this.#partition.appendBatch(payloads, { ack: 'written' });
-        ({ firstLsn, lastLsn } = appended);
+        lastLsn = appended.lastLsn;
         for (const state of states.values()) state.head = state.nextHead;
-        this.#host.appended(batch, states, firstLsn, appended.position.segmentIndex);
+        this.#host.appended(batch, states, appended.firstLsn, appended.position.segmentIndex);
       }
     } catch (error) {
       for (const state of states.values()) state.nextHead = state.head;
@@ -332,26 +338,10 @@ export class CommitLane {
     const durable = lastLsn === 0 ? Promise.resolve() : this.#partition.waitFor(lastLsn);
     const settled = () => this.#host.settled(batch);
     durable.then(settled, settled); // before those who wait hear of it
-    let lsn = firstLsn;
-    const waiting: (() => void)[] = [];
-    for (const { append, places } of decided) {
-      const results = append.writes.map(({ events }, i): Committed => {
-        const at = places[i] as Place;
-        if ('lastLsn' in at) return at;
-        const first = events[0];
-        if (first === undefined) return onlyChecked(at.firstRevision);
-        lsn += events.length;
-        const { firstRevision, created } = at;
-        const nextRevision = firstRevision + events.length;
-        const firstPosition = envelopePosition(first.bytes);
-        return { firstRevision, nextRevision, firstPosition, lastLsn: lsn - 1, created };
-      });
-      if (append.written) append.resolve(results);
-      else waiting.push(() => append.resolve(results));
-    }
+    for (const { append, places } of decided) if (append.written) append.resolve(places);
     durable.then(
       () => {
-        for (const tell of waiting) tell();
+        for (const { append, places } of decided) if (!append.written) append.resolve(places);
       },
       (error: unknown) => {
         for (const { append } of decided) append.reject(error); // one that was told before does not hear it
@@ -361,20 +351,21 @@ export class CommitLane {
 
   /** Gives the events of what was decided their places. */
   #makeBatch(decided: readonly Decided[]): { batch: Batch; payloads: Buffer[] } {
-    const writes: Batch['writes'][number][] = [];
+    const writes: Placed[] = [];
     const payloads: Buffer[] = [];
-    for (const { append, places } of decided) {
-      for (const [i, write] of append.writes.entries()) {
-        const at = places[i] as Place;
-        if ('lastLsn' in at || write.events.length === 0) continue;
-        writes.push({ write, firstRevision: at.firstRevision });
-        for (const { bytes } of write.events) payloads.push(bytes);
+    for (const { places } of decided) {
+      for (const at of places) {
+        if (!('write' in at) || at.write.events.length === 0) continue;
+        writes.push(at);
+        for (const { bytes } of at.write.events) payloads.push(bytes);
       }
     }
     const { number } = this.#partition;
     const { batch, created } = this.#host.begin(number, writes, payloads.length);
     let position = batch.firstPosition;
-    for (const { write, firstRevision } of writes) {
+    for (const placed of writes) {
+      const { write, firstRevision } = placed;
+      placed.firstPosition = position;
       let revision = firstRevision;
       for (const event of write.events) place(event.bytes, position++, revision++, event.created ?? created);
     }
@@ -387,7 +378,8 @@ export function checkAll(
   writes: readonly Pick<StreamWrite, 'stream' | 'expected'>[],
   states: readonly StreamState[],
 ): void {
-  for (const [i, { stream, expected }] of writes.entries()) {
+  for (let i = 0; i < states.length; i++) {
+    const { stream, expected } = writes[i] as StreamWrite;
     const state = states[i] as StreamState;
     if (state.metadata.tombstoned) throw tombstoned(stream);
     if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);
@@ -395,5 +387,5 @@ export function checkAll(
 }
 
 function onlyChecked(nextRevision: number): Committed {
-  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, lastLsn: 0, created: false };
+  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false };
 }

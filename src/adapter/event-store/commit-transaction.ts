@@ -99,7 +99,7 @@ async function findEarlier(
     const state = states[i] as StreamState;
     const nextRevision = state.head + 1;
     if (write.events.length === 0) {
-      found.push({ firstRevision: nextRevision, nextRevision, firstPosition: 0, lastLsn: 0, created: false });
+      found.push({ firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false });
       continue;
     }
     if (!write.idsGiven || !core.mayBeKnown(write, state)) return undefined;
@@ -196,7 +196,6 @@ function results(
       firstRevision,
       nextRevision,
       firstPosition,
-      lastLsn: 0,
       created: write.events.length > 0 && (created[i] as boolean),
     };
   });

@@ -25,6 +25,9 @@
  * not written by an event store: `ERR_VARVE_CORRUPT`.
  */
 import { VarveError } from '../../errors.js';
+import type { EventCodec } from './codec.js';
+import { jsonCodec, jsonValue } from './json-codec.js';
+import { readText } from './short-texts.js';
 
 export const FORMAT = 1;
 export const KIND_EVENT = 1;
@@ -48,7 +51,8 @@ export interface EventParts {
   readonly correlationId: string | undefined;
   readonly causationId: string | undefined;
   readonly metadata: Uint8Array | undefined;
-  readonly data: Uint8Array;
+  /** Bytes, or a text whose UTF-8 they are. */
+  readonly data: Uint8Array | string;
 }
 
 /** What of an event is needed to index it. */
@@ -62,27 +66,17 @@ export interface EnvelopeHead {
   readonly tags: readonly string[];
 }
 
-export interface Envelope extends EnvelopeHead {
-  /** Milliseconds since the epoch. */
-  readonly created: number;
-  readonly id: Uint8Array;
-  readonly schemaVersion: number;
-  /** Number of the codec of `data`. */
-  readonly codec: number;
-  readonly correlationId: string | undefined;
-  readonly causationId: string | undefined;
-  readonly metadata: Uint8Array | undefined;
-  readonly data: Uint8Array;
-}
-
 /** Encodes an event of `stream`; `place` fills in the rest. */
 export function encodeEnvelope(stream: string, partitions: number, event: EventParts): Buffer {
   const { id, type, schemaVersion, codec, tags, correlationId, causationId, metadata, data } = event;
   const streamSize = Buffer.byteLength(stream);
   const typeSize = Buffer.byteLength(type);
-  let size = HEAD_SIZE + streamSize + typeSize + (metadata?.length ?? 0) + data.length;
-  for (const tag of tags) size += 2 + Buffer.byteLength(tag);
-  for (const text of [correlationId, causationId]) if (text !== undefined) size += 2 + Buffer.byteLength(text);
+  const metadataSize = metadata === undefined ? 0 : metadata.length;
+  const dataSize = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+  let size = HEAD_SIZE + streamSize + typeSize + metadataSize + dataSize;
+  for (const tag of tags) size += textSize(tag);
+  if (correlationId !== undefined) size += textSize(correlationId);
+  if (causationId !== undefined) size += textSize(causationId);
   const bytes = Buffer.allocUnsafe(size);
   bytes[0] = FORMAT;
   bytes[1] = KIND_EVENT;
@@ -98,23 +92,31 @@ export function encodeEnvelope(stream: string, partitions: number, event: EventP
   bytes.writeUInt16LE(typeSize, 50);
   bytes.writeUInt16LE(tags.length, 52);
   bytes.writeUInt16LE(0, 54);
-  bytes.writeUInt32LE(metadata?.length ?? 0, 56);
-  bytes.writeUInt32LE(data.length, 60);
+  bytes.writeUInt32LE(metadataSize, 56);
+  bytes.writeUInt32LE(dataSize, 60);
   let at = HEAD_SIZE;
   at += bytes.write(stream, at);
   at += bytes.write(type, at);
-  for (const text of [...tags, correlationId, causationId]) {
-    if (text === undefined) continue;
-    const length = bytes.write(text, at + 2);
-    bytes.writeUInt16LE(length, at);
-    at += 2 + length;
-  }
+  for (const tag of tags) at = writeText(bytes, tag, at);
+  if (correlationId !== undefined) at = writeText(bytes, correlationId, at);
+  if (causationId !== undefined) at = writeText(bytes, causationId, at);
   if (metadata !== undefined) {
     bytes.set(metadata, at);
     at += metadata.length;
   }
-  bytes.set(data, at);
+  if (typeof data === 'string') bytes.write(data, at);
+  else bytes.set(data, at);
   return bytes;
+}
+
+/** Bytes that `writeText` needs. */
+const textSize = (text: string): number => 2 + Buffer.byteLength(text);
+
+/** Writes a text behind its length, and returns the offset behind it. */
+function writeText(bytes: Buffer, text: string, at: number): number {
+  const length = bytes.write(text, at + 2);
+  bytes.writeUInt16LE(length, at);
+  return at + 2 + length;
 }
 
 /** Writes where an encoded event goes. */
@@ -125,10 +127,10 @@ export function place(bytes: Buffer, position: number, revision: number, created
 }
 
 export const envelopeKind = (bytes: Uint8Array): number => bytes[1] as number;
-export const envelopePosition = (bytes: Uint8Array): number => readU64(asBuffer(bytes), 4);
+export const envelopePosition = (bytes: Uint8Array): number => readU64(bytes, 4);
 /** Milliseconds since the epoch; 0 where the record is no event. */
 export const envelopeCreated = (bytes: Uint8Array): number =>
-  envelopeKind(bytes) === KIND_EVENT ? readU64(asBuffer(bytes), 20) : 0;
+  envelopeKind(bytes) === KIND_EVENT ? readU64(bytes, 20) : 0;
 
 /** The 16 bytes of an event's id, as a string of 16 characters. */
 export const envelopeId = (bytes: Uint8Array): string =>
@@ -136,72 +138,158 @@ export const envelopeId = (bytes: Uint8Array): string =>
 
 /** Reads what an index needs. Throws `ERR_VARVE_CORRUPT`. */
 export function decodeHead(payload: Uint8Array): EnvelopeHead {
-  const bytes = checked(payload);
-  const partitions = bytes.readUInt16LE(2);
-  const kind = bytes[1] as number;
-  const position = readU64(bytes, 4);
+  const kind = kindOf(payload);
+  const partitions = readU16(payload, 2);
+  const position = readU64(payload, 4);
   if (kind !== KIND_EVENT) return { kind, partitions, position, revision: 0, stream: '', type: '', tags: [] };
-  const streamEnd = HEAD_SIZE + bytes.readUInt16LE(48);
-  const typeEnd = streamEnd + bytes.readUInt16LE(50);
-  if (typeEnd > bytes.length) throw notAnEvent();
-  const count = bytes.readUInt16LE(52);
-  const tags: string[] = [];
-  let at = typeEnd;
-  for (let i = 0; i < count; i++) at = readText(bytes, at, tags);
-  return {
-    kind,
-    partitions,
-    position,
-    revision: readU64(bytes, 12),
-    stream: bytes.toString('utf8', HEAD_SIZE, streamEnd),
-    type: bytes.toString('utf8', streamEnd, typeEnd),
-    tags,
-  };
+  const { revision, stream, type, tags } = new Envelope(payload);
+  return { kind, partitions, position, revision, stream, type, tags };
 }
 
-/** Reads an event. `data`, `metadata` and `id` are views of `payload`. Throws `ERR_VARVE_CORRUPT`. */
-export function decodeEnvelope(payload: Uint8Array): Envelope {
-  const bytes = checked(payload);
-  if (bytes[1] !== KIND_EVENT) throw notAnEvent();
-  const flags = bytes[47] as number;
-  const streamEnd = HEAD_SIZE + bytes.readUInt16LE(48);
-  const typeEnd = streamEnd + bytes.readUInt16LE(50);
-  const count = bytes.readUInt16LE(52);
-  const texts: string[] = [];
-  let at = typeEnd;
-  for (let i = 0; i < count; i++) at = readText(bytes, at, texts);
-  const tags = texts.splice(0);
-  if (flags & HAS_CORRELATION) at = readText(bytes, at, texts);
-  const correlationId = texts.pop();
-  if (flags & HAS_CAUSATION) at = readText(bytes, at, texts);
-  const causationId = texts.pop();
-  const metadataEnd = at + bytes.readUInt32LE(56);
-  const end = metadataEnd + bytes.readUInt32LE(60);
-  if (end !== bytes.length) throw notAnEvent();
-  return {
-    kind: bytes[1] as number,
-    partitions: bytes.readUInt16LE(2),
-    position: readU64(bytes, 4),
-    revision: readU64(bytes, 12),
-    created: readU64(bytes, 20),
-    id: payload.subarray(28, 44),
-    schemaVersion: bytes.readUInt16LE(44),
-    codec: bytes[46] as number,
-    stream: bytes.toString('utf8', HEAD_SIZE, streamEnd),
-    type: bytes.toString('utf8', streamEnd, typeEnd),
-    tags,
-    correlationId,
-    causationId,
-    metadata: flags & HAS_METADATA ? payload.subarray(at, metadataEnd) : undefined,
-    data: payload.subarray(metadataEnd, end),
-  };
+/** The memory that was read from last, as one Buffer: records that are read one after the other lie in one window. */
+let lastMemory: Buffer = Buffer.alloc(0);
+
+/** An event, read part by part as it is asked for. Throws `ERR_VARVE_CORRUPT` for what is none, or does not fit exactly. */
+export class Envelope implements EnvelopeHead {
+  readonly kind = KIND_EVENT;
+  readonly #payload: Uint8Array;
+  /** Where the payload lies in, and offsets in it: each part reaches up to where the next one begins. */
+  readonly #memory: Buffer;
+  readonly #typeAt: number;
+  readonly #tagsAt: number;
+  readonly #correlationAt: number;
+  readonly #causationAt: number;
+  readonly #metadataAt: number;
+  readonly #dataAt: number;
+  readonly #end: number;
+
+  constructor(payload: Uint8Array) {
+    if (kindOf(payload) !== KIND_EVENT) throw notAnEvent();
+    if (lastMemory.buffer !== payload.buffer) lastMemory = Buffer.from(payload.buffer);
+    const start = payload.byteOffset;
+    const end = start + payload.length;
+    const flags = payload[47] as number;
+    this.#payload = payload;
+    this.#memory = lastMemory;
+    this.#typeAt = start + HEAD_SIZE + readU16(payload, 48);
+    this.#tagsAt = this.#typeAt + readU16(payload, 50);
+    let at = this.#tagsAt;
+    for (let i = readU16(payload, 52); i > 0; i--) at = this.#behindText(at, end);
+    this.#correlationAt = at;
+    if (flags & HAS_CORRELATION) at = this.#behindText(at, end);
+    this.#causationAt = at;
+    if (flags & HAS_CAUSATION) at = this.#behindText(at, end);
+    this.#metadataAt = at;
+    this.#dataAt = at + readU32(payload, 56);
+    this.#end = this.#dataAt + readU32(payload, 60);
+    if (this.#end !== end) throw notAnEvent();
+  }
+
+  get partitions(): number {
+    return readU16(this.#payload, 2);
+  }
+
+  get position(): number {
+    return readU64(this.#payload, 4);
+  }
+
+  get revision(): number {
+    return readU64(this.#payload, 12);
+  }
+
+  /** Milliseconds since the epoch. */
+  get created(): number {
+    return readU64(this.#payload, 20);
+  }
+
+  /** As a UUID is usually written. */
+  get id(): string {
+    return formatId(this.#payload, 28);
+  }
+
+  get schemaVersion(): number {
+    return readU16(this.#payload, 44);
+  }
+
+  /** Number of the codec of `data`. */
+  get codec(): number {
+    return this.#payload[46] as number;
+  }
+
+  get stream(): string {
+    return readText(this.#memory, this.#payload.byteOffset + HEAD_SIZE, this.#typeAt);
+  }
+
+  get type(): string {
+    return readText(this.#memory, this.#typeAt, this.#tagsAt);
+  }
+
+  get tags(): string[] {
+    const tags = new Array<string>(readU16(this.#payload, 52));
+    let at = this.#tagsAt;
+    for (let i = 0; i < tags.length; i++) {
+      const end = at + 2 + readU16(this.#memory, at);
+      tags[i] = readText(this.#memory, at + 2, end);
+      at = end;
+    }
+    return tags;
+  }
+
+  get correlationId(): string | undefined {
+    if (this.#correlationAt === this.#causationAt) return undefined;
+    return this.#memory.toString('utf8', this.#correlationAt + 2, this.#causationAt);
+  }
+
+  get causationId(): string | undefined {
+    if (this.#causationAt === this.#metadataAt) return undefined;
+    return this.#memory.toString('utf8', this.#causationAt + 2, this.#metadataAt);
+  }
+
+  /** A view of the payload. */
+  get metadata(): Uint8Array | undefined {
+    if (((this.#payload[47] as number) & HAS_METADATA) === 0) return undefined;
+    return this.#part(this.#metadataAt, this.#dataAt);
+  }
+
+  /** A view of the payload. */
+  get data(): Uint8Array {
+    return this.#part(this.#dataAt, this.#end);
+  }
+
+  /** What `codec` makes of the data. */
+  decodeData(codec: EventCodec): unknown {
+    return codec === jsonCodec ? jsonValue(this.#memory, this.#dataAt, this.#end) : codec.decode(this.data);
+  }
+
+  #part(from: number, to: number): Uint8Array {
+    const { byteOffset } = this.#payload;
+    return this.#payload.subarray(from - byteOffset, to - byteOffset);
+  }
+
+  /** The offset behind a text that begins with its length. */
+  #behindText(at: number, end: number): number {
+    if (at + 2 > end) throw notAnEvent();
+    const behind = at + 2 + readU16(this.#memory, at);
+    if (behind > end) throw notAnEvent();
+    return behind;
+  }
 }
 
-/** `01234567-89ab-cdef-0123-456789abcdef` */
-export function formatId(id: Uint8Array): string {
-  const hex = asBuffer(id).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+/** `01234567-89ab-cdef-0123-456789abcdef`, of the 16 bytes at `start`. */
+export function formatId(bytes: Uint8Array, start = 0): string {
+  let at = 0;
+  for (let i = 0; i < 16; i++) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) at++; // a dash
+    const byte = bytes[start + i] as number;
+    idText[at++] = HEX[byte >> 4] as number;
+    idText[at++] = HEX[byte & 15] as number;
+  }
+  return idText.toString('latin1');
 }
+
+const HEX = Buffer.from('0123456789abcdef');
+/** Where an id is written before it becomes a string; the dashes stay. */
+const idText = Buffer.from('-'.repeat(36));
 
 /** The 16 bytes of a UUID in its usual form; undefined if it is none. */
 export function parseId(text: string): Uint8Array | undefined {
@@ -209,11 +297,12 @@ export function parseId(text: string): Uint8Array | undefined {
   return Buffer.from(text.replaceAll('-', ''), 'hex');
 }
 
-function checked(payload: Uint8Array): Buffer {
-  const bytes = asBuffer(payload);
-  const size = bytes[1] === KIND_EVENT ? HEAD_SIZE : bytes[1] === KIND_TRANSACTION ? 12 : Number.POSITIVE_INFINITY;
-  if (bytes[0] !== FORMAT || bytes.length < size) throw notAnEvent();
-  return bytes;
+/** What kind of record it is. Throws `ERR_VARVE_CORRUPT` where it is none of an event store. */
+function kindOf(payload: Uint8Array): number {
+  const kind = payload[1] as number;
+  const size = kind === KIND_EVENT ? HEAD_SIZE : kind === KIND_TRANSACTION ? 12 : Number.POSITIVE_INFINITY;
+  if (payload[0] !== FORMAT || payload.length < size) throw notAnEvent();
+  return kind;
 }
 
 export function notAnEvent(): VarveError {
@@ -223,23 +312,19 @@ export function notAnEvent(): VarveError {
   );
 }
 
-function readText(bytes: Buffer, at: number, out: string[]): number {
-  if (at + 2 > bytes.length) throw notAnEvent();
-  const end = at + 2 + bytes.readUInt16LE(at);
-  if (end > bytes.length) throw notAnEvent();
-  out.push(bytes.toString('utf8', at + 2, end));
-  return end;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
 function writeU64(bytes: Buffer, value: number, at: number): void {
   bytes.writeUInt32LE(value % TWO_32, at);
   bytes.writeUInt32LE(Math.floor(value / TWO_32), at + 4);
 }
 
-function readU64(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at + 4) * TWO_32 + bytes.readUInt32LE(at);
+function readU16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  return readU16(bytes, at) + readU16(bytes, at + 2) * 0x1_0000;
+}
+
+function readU64(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + 4) * TWO_32 + readU32(bytes, at);
 }

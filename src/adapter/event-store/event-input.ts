@@ -3,7 +3,7 @@ import { VarveError } from '../../errors.js';
 import type { CodecRegistry } from './codec-registry.js';
 import type { PreparedEvent } from './commit-lane.js';
 import { encodeEnvelope, parseId } from './envelope.js';
-import { jsonCodec } from './json-codec.js';
+import { jsonCodec, jsonText } from './json-codec.js';
 
 export interface EventInput<Data = unknown> {
   /** UUID; made where it is not given. Appending the same ids again changes nothing and has the first result. */
@@ -28,6 +28,7 @@ const MAX_ID_BYTES = 1024;
 const MAX_TAG_BYTES = 256;
 const MAX_TAGS = 64;
 const MAX_SCHEMA_VERSION = 65_535;
+const NO_TAGS: readonly string[] = [];
 
 const KNOWN = new Set(['id', 'type', 'data', 'metadata', 'correlationId', 'causationId', 'tags', 'schemaVersion']);
 
@@ -52,7 +53,7 @@ function problemOf(text: unknown, maxBytes: number): string | undefined {
   if (typeof text !== 'string') return 'it must be a string';
   if (text === '') return 'it must not be empty';
   if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) return `it may have ${maxBytes} bytes at most`;
-  if (/\p{Surrogate}/u.test(text)) return 'it holds half of a surrogate pair, which UTF-8 cannot express';
+  if (!text.isWellFormed()) return 'it holds half of a surrogate pair, which UTF-8 cannot express';
   return undefined;
 }
 
@@ -65,37 +66,26 @@ export function prepareEvent(
   partitions: number,
   makeId: () => Uint8Array,
 ): PreparedEvent {
-  const where = `events[${at}]`;
-  const refuse = (option: string, problem: string, value?: unknown): VarveError =>
-    new VarveError(
-      'ERR_VARVE_INVALID_EVENT',
-      `${where}${option} ${value === undefined ? 'is refused' : shown(value)}: ${problem}.`,
-      {
-        stream,
-        option: `${where}${option}`,
-      },
-    );
-  const checkText = (option: string, text: unknown, maxBytes: number) => {
-    const problem = problemOf(text, maxBytes);
-    if (problem !== undefined) throw refuse(option, problem, text);
-  };
+  const where = at === 0 ? 'events[0]' : `events[${at}]`;
   if (typeof event !== 'object' || event === null || Array.isArray(event)) {
-    throw refuse('', 'it must be an object with a type', event);
+    throw refusal(stream, where, 'it must be an object with a type', event);
   }
-  for (const key in event)
-    if (!KNOWN.has(key)) throw refuse(`.${key}`, `it is unknown; known are ${[...KNOWN].join(', ')}`);
-  const { type, tags = [], correlationId, causationId, schemaVersion = 1, metadata } = event;
-  checkText('.type', type, MAX_TYPE_BYTES);
-  if (correlationId !== undefined) checkText('.correlationId', correlationId, MAX_ID_BYTES);
-  if (causationId !== undefined) checkText('.causationId', causationId, MAX_ID_BYTES);
-  if (!Array.isArray(tags) || tags.length > MAX_TAGS)
-    throw refuse('.tags', `they must be an array of at most ${MAX_TAGS} strings`);
-  for (const [i, tag] of tags.entries()) checkText(`.tags[${i}]`, tag, MAX_TAG_BYTES);
+  for (const key in event) {
+    if (!KNOWN.has(key)) throw refusal(stream, `${where}.${key}`, `it is unknown; known are ${[...KNOWN].join(', ')}`);
+  }
+  const { type, tags = NO_TAGS, correlationId, causationId, schemaVersion = 1, metadata } = event;
+  const typeProblem = problemOf(type, MAX_TYPE_BYTES);
+  if (typeProblem !== undefined) throw refusal(stream, `${where}.type`, typeProblem, type);
+  if (correlationId !== undefined) checkText(stream, `${where}.correlationId`, correlationId, MAX_ID_BYTES);
+  if (causationId !== undefined) checkText(stream, `${where}.causationId`, causationId, MAX_ID_BYTES);
+  if (tags !== NO_TAGS) checkTags(stream, `${where}.tags`, tags);
   if (!Number.isInteger(schemaVersion) || schemaVersion < 1 || schemaVersion > MAX_SCHEMA_VERSION) {
-    throw refuse('.schemaVersion', `it must be an integer from 1 to ${MAX_SCHEMA_VERSION}`, schemaVersion);
+    const problem = `it must be an integer from 1 to ${MAX_SCHEMA_VERSION}`;
+    throw refusal(stream, `${where}.schemaVersion`, problem, schemaVersion);
   }
   const id = event.id === undefined ? makeId() : typeof event.id === 'string' ? parseId(event.id) : undefined;
-  if (id === undefined) throw refuse('.id', 'it must be a UUID', event.id);
+  if (id === undefined) throw refusal(stream, `${where}.id`, 'it must be a UUID', event.id);
+  const whereData = at === 0 ? 'events[0].data' : `${where}.data`;
   const bytes = encodeEnvelope(stream, partitions, {
     id,
     type,
@@ -105,9 +95,26 @@ export function prepareEvent(
     correlationId,
     causationId,
     metadata: metadata === undefined ? undefined : jsonCodec.encode(metadata, `${where}.metadata`),
-    data: codec.codec.encode(event.data, `${where}.data`),
+    data: codec.codec === jsonCodec ? jsonText(event.data, whereData) : codec.codec.encode(event.data, whereData),
   });
   return { bytes, type, tags };
+}
+
+function checkText(stream: string, option: string, text: unknown, maxBytes: number): void {
+  const problem = problemOf(text, maxBytes);
+  if (problem !== undefined) throw refusal(stream, option, problem, text);
+}
+
+function checkTags(stream: string, option: string, tags: readonly string[]): void {
+  if (!Array.isArray(tags) || tags.length > MAX_TAGS) {
+    throw refusal(stream, option, `they must be an array of at most ${MAX_TAGS} strings`);
+  }
+  for (const [i, tag] of tags.entries()) checkText(stream, `${option}[${i}]`, tag, MAX_TAG_BYTES);
+}
+
+function refusal(stream: string, option: string, problem: string, value?: unknown): VarveError {
+  const what = value === undefined ? 'is refused' : shown(value);
+  return new VarveError('ERR_VARVE_INVALID_EVENT', `${option} ${what}: ${problem}.`, { stream, option });
 }
 
 /** Makes UUIDs of version 4, from random bytes that are fetched for many at a time. */

@@ -25,7 +25,7 @@ import { tellingDisk } from './backup-files.js';
 import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
 import type { EventCodec } from './codec.js';
 import { type CodecName, makeCodecRegistry } from './codec-registry.js';
-import type { Append, Committed, StreamWrite } from './commit-lane.js';
+import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
 import { appendTransaction } from './commit-transaction.js';
 import type { Consumer } from './consumer.js';
 import { type ConsumeOptions, planConsumer } from './consumer-options.js';
@@ -314,17 +314,21 @@ export class EventStore {
    * `ERR_VARVE_INVALID_EVENT`, `ERR_VARVE_INVALID_OPTION`, and as `Partition.appendBatch` does. Nothing was written then,
    * except after `ERR_VARVE_PARTITION_FAILED`, when it may have been.
    */
-  async appendToStream(
+  appendToStream(
     stream: string,
     events: EventInput | readonly EventInput[],
-    options: AppendToStreamOptions = {},
+    options: AppendToStreamOptions = NO_OPTIONS,
   ): Promise<AppendToStreamResult> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    const { expectedRevision, ...rest } = options;
-    const write = this.#write(stream, events, expectedRevision, true);
-    const [committed] = await this.#append([write], resolveAck(rest));
-    return toResult(committed as Committed, write.events.length);
+    // One promise, from here to the answer: of many appends under way each one less is felt.
+    return new Promise((resolve, reject) => {
+      this.#core.refuseClosed();
+      checkStream(stream);
+      const ack = options === NO_OPTIONS ? 'durable' : ackOf(options);
+      const write = this.#write(stream, events, options.expectedRevision, true);
+      const told = ([committed]: readonly Committed[]) =>
+        resolve(toResult(committed as Committed, write.events.length));
+      this.#append([write], ack, told, reject);
+    });
   }
 
   /**
@@ -344,7 +348,9 @@ export class EventStore {
     if (streams.size < writes.length) throw invalid('appends', 'naming a stream twice', 'one entry for each stream');
     if (writes.every(({ events }) => events.length === 0))
       throw invalid('appends', 'without events', 'at least one event');
-    const committed = await this.#append(writes, 'durable');
+    const committed = await new Promise<readonly Committed[]>((resolve, reject) => {
+      this.#append(writes, 'durable', resolve, reject);
+    });
     return writes.map(({ stream, events }, i) => ({ stream, ...toResult(committed[i] as Committed, events.length) }));
   }
 
@@ -357,24 +363,27 @@ export class EventStore {
     const list = (Array.isArray(given) ? given : [given]) as readonly EventInput[];
     if (some && list.length === 0) throw invalid('events', [], 'at least one event');
     const { options } = this.#core;
-    const events = list.map((event, i) =>
-      prepareEvent(stream, event, i, options.decoding.codecs, options.partitions, this.#makeId),
-    );
-    const idsGiven = list.length > 0 && list.every(({ id }) => id !== undefined);
+    const events = new Array<PreparedEvent>(list.length);
+    let idsGiven = list.length > 0;
+    for (let i = 0; i < list.length; i++) {
+      const event = list[i] as EventInput;
+      events[i] = prepareEvent(stream, event, i, options.decoding.codecs, options.partitions, this.#makeId);
+      if (event.id === undefined) idsGiven = false;
+    }
     return { stream, expected: checkExpectedRevision(expectedRevision), events, idsGiven };
   }
 
-  #append(writes: readonly StreamWrite[], ack: Ack): Promise<readonly Committed[]> {
-    const lane = this.#core.partitionOf((writes[0] as StreamWrite).stream).lane;
-    if (writes.some(({ stream }) => this.#core.partitionOf(stream).lane !== lane)) {
-      return appendTransaction(this.#core, writes);
-    }
+  #append(writes: readonly StreamWrite[], ack: Ack, resolve: Append['resolve'], reject: Append['reject']): void {
+    const { lane } = this.#core.partitionOf((writes[0] as StreamWrite).stream);
     let bytes = 0;
-    for (const { events } of writes) for (const event of events) bytes += event.bytes.length;
-    return new Promise((resolve, reject) => {
-      const append: Append = { writes, bytes, written: ack === 'written', resolve, reject };
-      lane.push(append);
-    });
+    for (const { stream, events } of writes) {
+      if (this.#core.partitionOf(stream).lane !== lane) {
+        appendTransaction(this.#core, writes).then(resolve, reject);
+        return;
+      }
+      for (const event of events) bytes += event.bytes.length;
+    }
+    lane.push({ writes, bytes, written: ack === 'written', resolve, reject });
   }
 
   // Reading
@@ -837,12 +846,16 @@ async function cursorsOf(core: StoreCore, from: CheckedFrom, backward: boolean):
   return from.lsns.map((lsn) => lsn + 1);
 }
 
+const NO_OPTIONS: AppendToStreamOptions = {};
+
+function ackOf({ expectedRevision: _, ...rest }: AppendToStreamOptions): Ack {
+  return resolveAck(rest);
+}
+
 function toResult({ nextRevision, firstPosition, created }: Committed, events: number): AppendToStreamResult {
-  return {
-    nextExpectedRevision: BigInt(nextRevision - 1),
-    positions: Array.from({ length: events }, (_, i) => BigInt(firstPosition + i)),
-    createdNewStream: created,
-  };
+  const positions = new Array<bigint>(events);
+  for (let i = 0; i < events; i++) positions[i] = BigInt(firstPosition + i);
+  return { nextExpectedRevision: BigInt(nextRevision - 1), positions, createdNewStream: created };
 }
 
 function revision(value: unknown, option: string): void {

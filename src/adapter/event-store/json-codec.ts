@@ -7,11 +7,10 @@
  * Nearly all events are plain. A walk over the value finds that out before it is encoded, the first byte before it is
  * decoded, so that a plain event costs little more than JSON itself.
  */
-import { guardCodec } from './codec.js';
+import { asInvalidEvent, guardCodec } from './codec.js';
 import { reviveTags, writeTagged } from './json-tags.js';
 
 const TAGGED = '~';
-const TAGGED_BYTE = TAGGED.charCodeAt(0);
 
 /** A value nested deeper is written in the tagged form, whose writer looks for cycles; so the walk need not. */
 const PLAIN_DEPTH = 64;
@@ -37,13 +36,38 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  */
 export const jsonCodec = guardCodec({
   name: 'json',
-  encode: (value, where = 'data') =>
-    Buffer.from(isPlain(value, PLAIN_DEPTH) ? JSON.stringify(value) : TAGGED + writeTagged(value, where)),
-  decode(bytes) {
-    const text = utf8.decode(bytes);
-    return bytes[0] === TAGGED_BYTE ? reviveTags(JSON.parse(text.slice(TAGGED.length))) : JSON.parse(text);
-  },
+  encode: (value, where = 'data') => Buffer.from(textOf(value, where)),
+  decode: (bytes) => parse(utf8.decode(bytes)),
 });
+
+/** What `jsonCodec` decodes `memory[start, end)` to: whoever reads many values from one memory need not cut it up. */
+export function jsonValue(memory: Buffer, start: number, end: number): unknown {
+  try {
+    const text = memory.toString('utf8', start, end);
+    // Stands for bytes that are no UTF-8, or for itself: the careful way tells.
+    if (!text.includes('\ufffd')) return parse(text);
+  } catch {
+    // Told by the careful way, too.
+  }
+  return jsonCodec.decode(memory.subarray(start, end));
+}
+
+function parse(text: string): unknown {
+  return text.startsWith(TAGGED) ? reviveTags(JSON.parse(text.slice(TAGGED.length))) : JSON.parse(text);
+}
+
+/** The text whose UTF-8 `jsonCodec` encodes a value to: whoever puts it elsewhere anyway need not make bytes of it first. */
+export function jsonText(value: unknown, where: string): string {
+  try {
+    return textOf(value, where);
+  } catch (error) {
+    throw asInvalidEvent(error, `The codec 'json' cannot encode ${where}`, where);
+  }
+}
+
+function textOf(value: unknown, where: string): string {
+  return isPlain(value, PLAIN_DEPTH) ? JSON.stringify(value) : TAGGED + writeTagged(value, where);
+}
 
 /** True when JSON.parse gives back all of what JSON.stringify writes of `value`. False may also mean "not sure". */
 function isPlain(value: unknown, depth: number): boolean {

@@ -1,6 +1,6 @@
 /** Events as readers get them. */
 import type { CodecRegistry } from './codec-registry.js';
-import { decodeEnvelope, formatId } from './envelope.js';
+import { Envelope } from './envelope.js';
 import { jsonCodec } from './json-codec.js';
 import type { Upcasters } from './upcasters.js';
 
@@ -35,15 +35,16 @@ export interface Decoding {
 
 /** Throws `ERR_VARVE_CORRUPT` for what is not an event, and what the codec or an upcaster throws. */
 export function decodeEvent(payload: Uint8Array, partition: number, lsn: number, decoding: Decoding): RecordedEvent {
-  const envelope = decodeEnvelope(payload);
+  const envelope = new Envelope(payload);
+  const { metadata } = envelope;
   const event = decoding.upcasters.apply({
     type: envelope.type,
     schemaVersion: envelope.schemaVersion,
-    data: decoding.codecs.byId(envelope.codec).decode(envelope.data),
-    metadata: envelope.metadata === undefined ? undefined : jsonCodec.decode(envelope.metadata),
+    data: envelope.decodeData(decoding.codecs.byId(envelope.codec)),
+    metadata: metadata === undefined ? undefined : jsonCodec.decode(metadata),
   });
   return {
-    id: formatId(envelope.id),
+    id: envelope.id,
     stream: envelope.stream,
     revision: BigInt(envelope.revision),
     type: event.type,

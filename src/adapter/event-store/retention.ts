@@ -3,7 +3,7 @@
  *
  * Decided from the index, stream by stream. Events are read only where their age counts.
  */
-import { decodeEnvelope } from './envelope.js';
+import { Envelope } from './envelope.js';
 import type { IndexLayer, Postings } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import { isMetadataStream, oldestRevision, type StreamState, streamOfMetadata } from './stream-state.js';
@@ -81,7 +81,7 @@ async function isDead(
   const oldestCreated = core.engine.storage.disk.now() - maxAge;
   for (let end = kept.length; end > 0; end -= CHUNK) {
     const records = await core.records.readKept(log, kept.slice(Math.max(0, end - CHUNK), end));
-    if (records.some(({ payload }) => decodeEnvelope(payload).created >= oldestCreated)) return false;
+    if (records.some(({ payload }) => new Envelope(payload).created >= oldestCreated)) return false;
   }
   return true;
 }

@@ -9,7 +9,7 @@
  * Truncating the stream to the oldest that is left only gives the space back.
  */
 import { invalid } from '../../options.js';
-import { decodeEnvelope } from './envelope.js';
+import { Envelope } from './envelope.js';
 import { tombstoned } from './expected-revision.js';
 import { jsonCodec } from './json-codec.js';
 import { streamNotFound } from './read-events.js';
@@ -167,7 +167,7 @@ export class Snapshots {
     if (!exists(state)) return;
     let floor = state.metadata.deletedBefore ?? 0;
     for await (const record of this.#system.backwards(snapshotStreamOf(stream))) {
-      const { created, metadata, revision: at, schemaVersion } = decodeEnvelope(record.payload);
+      const { created, metadata, revision: at, schemaVersion } = new Envelope(record.payload);
       const { revision, highest, before } = jsonCodec.decode(metadata as Uint8Array) as Note;
       if (before !== undefined) floor = Math.max(floor, before);
       else if (revision >= floor) {
@@ -178,7 +178,7 @@ export class Snapshots {
 
   async #newest(own: string): Promise<Note | undefined> {
     for await (const { payload } of this.#system.backwards(own, 'written')) {
-      return jsonCodec.decode(decodeEnvelope(payload).metadata as Uint8Array) as Note;
+      return jsonCodec.decode(new Envelope(payload).metadata as Uint8Array) as Note;
     }
     return undefined;
   }

@@ -14,7 +14,7 @@ import {
   type StreamWrite,
 } from './commit-lane.js';
 import type { Engine, EnginePartition } from './engine.js';
-import { decodeEnvelope, decodeHead, envelopeCreated, envelopeId } from './envelope.js';
+import { decodeHead, Envelope, envelopeCreated, envelopeId } from './envelope.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { jsonCodec } from './json-codec.js';
@@ -154,7 +154,7 @@ export class StoreCore implements LaneHost {
   }
 
   #decodeMetadata(payload: Uint8Array): StreamMetadata {
-    return (jsonCodec.decode(decodeEnvelope(payload).data) ?? NO_METADATA) as StreamMetadata;
+    return (jsonCodec.decode(new Envelope(payload).data) ?? NO_METADATA) as StreamMetadata;
   }
 
   decode(partition: EnginePartition, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
@@ -243,7 +243,6 @@ export class StoreCore implements LaneHost {
       firstRevision,
       nextRevision,
       firstPosition,
-      lastLsn: lsns[lsns.length - 1] as number,
       created: firstRevision === 0,
     };
   }
@@ -262,7 +261,8 @@ export class StoreCore implements LaneHost {
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void {
     const { keeper } = this.partitions[batch.partition - 1] as StorePartition;
     const layer = keeper.layerOf(segment);
-    for (const [stream, state] of states) this.#states.set(stream, state);
+    // One that went meanwhile, for want of room, comes back.
+    for (const [stream, state] of states) if (this.#states.peek(stream) !== state) this.#states.set(stream, state);
     let lsn = firstLsn;
     for (const { write, firstRevision } of batch.writes) {
       const { stream, events, idsGiven } = write;

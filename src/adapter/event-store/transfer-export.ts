@@ -1,5 +1,5 @@
 /** Exporting: events as lines of JSON, in the order of positions. */
-import { decodeEnvelope, type Envelope } from './envelope.js';
+import { Envelope } from './envelope.js';
 import type { EventFilter } from './event-filter.js';
 import { type Cursors, readAllEvents } from './read-events.js';
 import type { StoreCore } from './store-core.js';
@@ -32,7 +32,7 @@ export async function* exportLines(
     ...range,
     decode: (log, record) => {
       const event = core.decode(log, record);
-      decoded.set(event, decodeEnvelope(record.payload));
+      decoded.set(event, new Envelope(record.payload));
       return event;
     },
   });

@@ -12,7 +12,7 @@ import { VarveError, type VarveErrorFields } from '../../errors.js';
 import { bytesOf, type EventCodec } from './codec.js';
 import type { CodecRegistry } from './codec-registry.js';
 import type { PreparedEvent } from './commit-lane.js';
-import { type Envelope, formatId } from './envelope.js';
+import type { Envelope } from './envelope.js';
 import { checkStream, prepareEvent } from './event-input.js';
 import { jsonCodec } from './json-codec.js';
 
@@ -41,7 +41,7 @@ export function formatLine(event: Envelope): string {
     stream,
     revision,
     position,
-    id: formatId(event.id),
+    id: event.id,
     type,
     created: new Date(event.created).toISOString(),
     ...(tags.length === 0 ? {} : { tags }),
