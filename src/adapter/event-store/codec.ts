@@ -48,7 +48,7 @@ export const rawCodec: EventCodec = guardCodec({
     if (!types.isUint8Array(value)) throw unencodable(where, `must be a Uint8Array for the codec 'raw'`);
     return bytesOf(value);
   },
-  decode: (bytes) => bytes,
+  decode: bytesOf, // a Buffer or not: that depends on what happens to be in memory
 });
 
 /** The memory behind a view or buffer, not copied; throws where it was transferred away, and would look empty. */
