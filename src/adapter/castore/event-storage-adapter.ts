@@ -23,7 +23,7 @@ import { boolean, type Check, checkAll, integer, invalid } from '../../options.j
 import type { EventStore } from '../event-store/event-store.js';
 import type { ExpectedRevision } from '../event-store/expected-revision.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
-import { checkPeer } from '../peer-version.js';
+import { checkPeer } from '../installed-peer.js';
 import { AggregateDirectory } from './aggregate-directory.js';
 import { AggregatePlan, firstVersion, newestEvent, scatteredEvents } from './aggregate-stream.js';
 import { VarveEventAlreadyExistsError } from './already-exists-error.js';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { checkPeer } from '../../src/adapter/peer-version.js';
+import { checkPeer } from '../../src/adapter/installed-peer.js';
 import { temporaryDirectory } from '../support/logs.js';
 
 const PEER = { name: '@some/framework', major: 2, minor: 4 };
