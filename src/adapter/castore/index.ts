@@ -1,3 +1,4 @@
 /** What users import as varve/castore. */
 
-export {};
+export { VarveEventAlreadyExistsError } from './already-exists-error.js';
+export { VarveEventStorageAdapter, type VarveEventStorageAdapterOptions } from './event-storage-adapter.js';
