@@ -7,7 +7,7 @@
  */
 import { VarveError } from '../../errors.js';
 import type { EnginePartition } from './engine.js';
-import { envelopeId, envelopePosition, place } from './envelope.js';
+import { envelopeCreated, envelopeId, envelopePosition, place } from './envelope.js';
 import { type ExpectedRevision, isAsExpected, tombstoned, wrongRevision } from './expected-revision.js';
 import { isMetadataStream, type StreamState } from './stream-state.js';
 
@@ -40,6 +40,8 @@ export interface Committed {
   readonly lastLsn: number;
   /** The stream had no event that could be read. */
   readonly created: boolean;
+  /** When the first of the events was appended, ms since the epoch; 0 where there are none. */
+  readonly time: number;
 }
 
 export interface Append {
@@ -344,7 +346,8 @@ export class CommitLane {
         const { firstRevision, created } = at;
         const nextRevision = firstRevision + events.length;
         const firstPosition = envelopePosition(first.bytes);
-        return { firstRevision, nextRevision, firstPosition, lastLsn: lsn - 1, created };
+        const time = envelopeCreated(first.bytes);
+        return { firstRevision, nextRevision, firstPosition, lastLsn: lsn - 1, created, time };
       });
       if (append.written) append.resolve(results);
       else waiting.push(() => append.resolve(results));
@@ -394,6 +397,7 @@ export function checkAll(
   }
 }
 
-function onlyChecked(nextRevision: number): Committed {
-  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, lastLsn: 0, created: false };
+/** What is told of a stream to which nothing was appended. */
+export function onlyChecked(nextRevision: number): Committed {
+  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, lastLsn: 0, created: false, time: 0 };
 }

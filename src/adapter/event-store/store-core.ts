@@ -238,13 +238,15 @@ export class StoreCore implements LaneHost {
     if (found.length < lsns.length) return undefined;
     const same = found.every(({ payload }, i) => envelopeId(payload) === envelopeId((events[i] as typeof first).bytes));
     if (!same) return undefined;
-    const firstPosition = decodeHead((found[0] as { payload: Uint8Array }).payload).position;
+    const { payload } = found[0] as { payload: Uint8Array };
+    const firstPosition = decodeHead(payload).position;
     return {
       firstRevision,
       nextRevision,
       firstPosition,
       lastLsn: lsns[lsns.length - 1] as number,
       created: firstRevision === 0,
+      time: envelopeCreated(payload),
     };
   }
 

@@ -87,7 +87,7 @@ describe('what is refused', () => {
     },
   );
 
-  test.each([-1n, 1, '1', 'none', null, 2n ** 53n])('the expected revision %p', async (given) => {
+  test.each([-2n, 1, '1', 'none', null, 2n ** 53n])('the expected revision %p', async (given) => {
     const expectedRevision = given as ExpectedRevision;
     const refusal = { code: 'ERR_VARVE_INVALID_OPTION', option: 'expectedRevision' };
     await expect(store.appendToStream('s', event(), { expectedRevision })).rejects.toMatchObject(refusal);
@@ -339,6 +339,17 @@ describe('deletion and metadata', () => {
     expect(await store.streamExists('s')).toBe(false);
     await store.appendToStream('s', event());
     expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 1n }]);
+  });
+
+  test('a truncation before an earlier one, or before a deletion, brings nothing back', async () => {
+    await store.appendToStream('s', [event(), event(), event()]);
+    await store.truncateStream('s', 2n);
+    await store.truncateStream('s', 1n);
+    expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 2n }]);
+    await store.deleteStream('s');
+    await store.appendToStream('s', event());
+    await store.truncateStream('s', 0n);
+    expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 3n }]);
   });
 
   test('metadata have revisions of their own', async () => {
