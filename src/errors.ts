@@ -98,7 +98,7 @@ export interface VarveErrorFields {
   /** Name of a consumer. */
   consumer?: string;
   /** Revision that the writer expected of the stream. */
-  expected?: 'any' | 'noStream' | 'streamExists' | bigint;
+  expected?: 'any' | 'noStream' | 'newStream' | 'streamExists' | bigint;
   /** Revision that the stream has. */
   actual?: 'noStream' | bigint;
 }
@@ -124,7 +124,7 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly line?: number;
   declare readonly stream?: string;
   declare readonly consumer?: string;
-  declare readonly expected?: 'any' | 'noStream' | 'streamExists' | bigint;
+  declare readonly expected?: 'any' | 'noStream' | 'newStream' | 'streamExists' | bigint;
   declare readonly actual?: 'noStream' | bigint;
 
   constructor(code: VarveErrorCode, message: string, fields: VarveErrorFields = {}, cause?: unknown) {

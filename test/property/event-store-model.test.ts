@@ -217,7 +217,7 @@ class Run {
         });
       case 'truncate':
         return this.#change(given.stream, this.#store.truncateStream(given.stream, BigInt(given.at)), (state) => {
-          state.truncateBefore = Math.min(given.at, state.events.length);
+          state.truncateBefore = Math.max(state.truncateBefore ?? 0, Math.min(given.at, state.events.length));
         });
       case 'metadata': {
         const { stream: id, maxCount, maxAge } = given;

@@ -92,7 +92,7 @@ class Run {
       case 'truncate':
         if (!alive) return;
         this.#giveUp(name, known);
-        known.truncateBefore = Math.min(step.at, known.head + 1);
+        known.truncateBefore = Math.max(known.truncateBefore, Math.min(step.at, known.head + 1));
         await store.truncateStream(name, BigInt(step.at));
         break;
       case 'maxCount':

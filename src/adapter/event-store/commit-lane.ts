@@ -39,6 +39,8 @@ export interface Committed {
   readonly firstPosition: number;
   /** The stream had no event that could be read. */
   readonly created: boolean;
+  /** When the first of the events was appended, ms since the epoch; 0 where there are none. */
+  readonly time: number;
 }
 
 export interface Append {
@@ -79,10 +81,11 @@ export interface Batch {
   readonly writes: readonly { readonly write: StreamWrite; readonly firstRevision: number }[];
 }
 
-/** A write whose events have their revisions. The position comes with the batch: one object serves from here to the answer. */
+/** A write whose events have their revisions. Position and time come with the batch: one object serves from here to the answer. */
 interface Placed extends Committed {
   readonly write: StreamWrite;
   firstPosition: number;
+  time: number;
 }
 
 interface Decided {
@@ -287,7 +290,7 @@ export class CommitLane {
       const firstRevision = Math.max(state.nextHead + 1, least);
       const nextRevision = firstRevision + events.length;
       const created = events.length > 0 && !isAsExpected('streamExists', state);
-      places[i] = { write, firstRevision, nextRevision, firstPosition: 0, created };
+      places[i] = { write, firstRevision, nextRevision, firstPosition: 0, created, time: 0 };
       if (events.length > 0) state.nextHead = nextRevision - 1;
       this.#states.set(stream, state);
     }
@@ -366,6 +369,7 @@ export class CommitLane {
     for (const placed of writes) {
       const { write, firstRevision } = placed;
       placed.firstPosition = position;
+      placed.time = write.events[0]?.created ?? created;
       let revision = firstRevision;
       for (const event of write.events) place(event.bytes, position++, revision++, event.created ?? created);
     }
@@ -386,6 +390,7 @@ export function checkAll(
   }
 }
 
-function onlyChecked(nextRevision: number): Committed {
-  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false };
+/** What is told of a stream to which nothing was appended. */
+export function onlyChecked(nextRevision: number): Committed {
+  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false, time: 0 };
 }

@@ -1,8 +1,8 @@
 /** Committing an append over several partitions; transaction.ts tells why it is all or nothing. */
 import { VarveError } from '../../errors.js';
-import { type Batch, type CommitLane, type Committed, checkAll, type StreamWrite } from './commit-lane.js';
+import { type Batch, type CommitLane, type Committed, checkAll, onlyChecked, type StreamWrite } from './commit-lane.js';
 import type { EnginePartition } from './engine.js';
-import { place } from './envelope.js';
+import { envelopeCreated, place } from './envelope.js';
 import { isAsExpected } from './expected-revision.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StreamState } from './stream-state.js';
@@ -97,9 +97,8 @@ async function findEarlier(
   const found: Committed[] = [];
   for (const [i, write] of writes.entries()) {
     const state = states[i] as StreamState;
-    const nextRevision = state.head + 1;
     if (write.events.length === 0) {
-      found.push({ firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false });
+      found.push(onlyChecked(state.head + 1));
       continue;
     }
     if (!write.idsGiven || !core.mayBeKnown(write, state)) return undefined;
@@ -188,15 +187,14 @@ function results(
   }
   return writes.map((write, i) => {
     const nextRevision = (states[i] as StreamState).head + 1;
-    const { firstPosition, firstRevision } = firstPositions.get(write) ?? {
-      firstPosition: 0,
-      firstRevision: nextRevision,
-    };
+    const [first] = write.events;
+    if (first === undefined) return onlyChecked(nextRevision);
+    const places = firstPositions.get(write) as { firstPosition: number; firstRevision: number };
     return {
-      firstRevision,
+      ...places,
       nextRevision,
-      firstPosition,
-      created: write.events.length > 0 && (created[i] as boolean),
+      created: created[i] as boolean,
+      time: envelopeCreated(first.bytes),
     };
   });
 }

@@ -32,7 +32,7 @@ import { type ConsumeOptions, planConsumer } from './consumer-options.js';
 import { Consumers } from './consumers.js';
 import { checkFilter, type EventFilter } from './event-filter.js';
 import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
-import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
+import { checkExpectedRevision, type ExpectedRevision, tombstoned, wrongRevision } from './expected-revision.js';
 import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
@@ -50,7 +50,7 @@ import {
 import { otherPartitions, StoreCore } from './store-core.js';
 import { LIST_START, type ListedStream, listStreams, parseListPlace, type StreamPage } from './stream-list.js';
 import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
-import { exists, type StreamMetadata } from './stream-state.js';
+import { exists, type StreamMetadata, type StreamState } from './stream-state.js';
 import { SystemStreams } from './system-streams.js';
 import { type ExportProgress, exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
@@ -94,6 +94,8 @@ export interface AppendToStreamResult {
   readonly positions: readonly bigint[];
   /** There was no stream to read before. */
   readonly createdNewStream: boolean;
+  /** When the events were appended, as readers see it; undefined where there were none. */
+  readonly created: Date | undefined;
 }
 
 /** One stream's part in an append over several. Without events the stream is only checked. */
@@ -465,6 +467,17 @@ export class EventStore {
   }
 
   /**
+   * The newest revision that a stream ever had, whatever was given up since; -1n where there was none. Waits for what was
+   * asked for before, so what it tells is durable.
+   */
+  async lastRevision(stream: string): Promise<bigint> {
+    this.#core.refuseClosed();
+    checkStream(stream, true);
+    await this.#system.settled(stream);
+    return BigInt((await this.#core.state(stream)).head);
+  }
+
+  /**
    * A page of the streams that can be read, in the order of their first events: partition by partition. Streams that are
    * made meanwhile do not disturb it; a purge may move a stream behind others, where it comes up again.
    */
@@ -744,12 +757,42 @@ export class EventStore {
     return toResult(committed, 1);
   }
 
-  /** Gives up the events before `revisionToKeep`; all there are, at most. Rejects as `deleteStream` does. */
+  /**
+   * Gives up the events before `revisionToKeep`; all there are, at most. What was given up before stays so. Rejects as
+   * `deleteStream` does.
+   */
   async truncateStream(stream: string, revisionToKeep: bigint): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream);
     revision(revisionToKeep, 'revisionToKeep');
-    await this.#changeMetadata(stream, (head) => ({ truncateBefore: Math.min(Number(revisionToKeep), head + 1) }), {});
+    const wanted = Number(revisionToKeep);
+    await this.#changeMetadata(
+      stream,
+      ({ head, metadata: { truncateBefore = 0 } }) => ({
+        truncateBefore: Math.max(truncateBefore, Math.min(wanted, head + 1)),
+      }),
+      {},
+    );
+  }
+
+  /**
+   * Has a stream without events begin at a later revision: its history is elsewhere, or nowhere any more. Nothing happens
+   * where its next event has this revision or a later one. Rejects with `ERR_VARVE_WRONG_REVISION` where it has events,
+   * and `ERR_VARVE_STREAM_TOMBSTONED`.
+   */
+  async beginStreamAt(stream: string, first: bigint): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream);
+    revision(first, 'first');
+    await this.#system.insert(stream, async () => {
+      const state = await this.#core.state(stream);
+      const { metadata, nextHead } = state;
+      if (metadata.tombstoned) throw tombstoned(stream);
+      if (nextHead + 1 >= first) return [];
+      // Events of which the disk has none are known by their newest revision in the metadata alone.
+      if (nextHead !== (metadata.head ?? -1)) throw wrongRevision(stream, 'noStream', state);
+      return [this.#metadataWrite(stream, { ...metadata, truncateBefore: Number(first), head: Number(first) - 1 })];
+    });
   }
 
   /**
@@ -760,7 +803,7 @@ export class EventStore {
   async deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream);
-    await this.#changeMetadata(stream, (head) => ({ truncateBefore: head + 1, deletedBefore: head + 1 }), options);
+    await this.#changeMetadata(stream, ({ head }) => ({ truncateBefore: head + 1, deletedBefore: head + 1 }), options);
   }
 
   /** Deletes a stream for ever: it can never be appended to again. Rejects as `deleteStream` does. */
@@ -772,7 +815,7 @@ export class EventStore {
 
   async #changeMetadata(
     stream: string,
-    change: (head: number) => Partial<StreamMetadata>,
+    change: (state: StreamState) => Partial<StreamMetadata>,
     options: { expectedRevision?: ExpectedRevision },
   ): Promise<void> {
     checkAll(options, { expectedRevision: anything }, 'options');
@@ -780,7 +823,7 @@ export class EventStore {
     const { lane } = this.#core.partitionOf(stream);
     await lane.change(stream, checkExpectedRevision(expectedRevision), (state) => {
       if (expectedRevision === undefined && !exists(state)) throw streamNotFound(stream);
-      const metadata = { ...state.metadata, ...change(state.head) };
+      const metadata = { ...state.metadata, ...change(state) };
       return this.#metadataWrite(stream, metadata);
     });
   }
@@ -852,10 +895,15 @@ function ackOf({ expectedRevision: _, ...rest }: AppendToStreamOptions): Ack {
   return resolveAck(rest);
 }
 
-function toResult({ nextRevision, firstPosition, created }: Committed, events: number): AppendToStreamResult {
+function toResult({ nextRevision, firstPosition, created, time }: Committed, events: number): AppendToStreamResult {
   const positions = new Array<bigint>(events);
   for (let i = 0; i < events; i++) positions[i] = BigInt(firstPosition + i);
-  return { nextExpectedRevision: BigInt(nextRevision - 1), positions, createdNewStream: created };
+  return {
+    nextExpectedRevision: BigInt(nextRevision - 1),
+    positions,
+    createdNewStream: created,
+    created: events === 0 ? undefined : new Date(time),
+  };
 }
 
 function revision(value: unknown, option: string): void {

@@ -2,17 +2,22 @@
 import { VarveError } from '../../errors.js';
 import { exists, type StreamState } from './stream-state.js';
 
-/** `'noStream'`: there is none, or it was deleted. A bigint: the revision of the newest event. */
-export type ExpectedRevision = 'any' | 'noStream' | 'streamExists' | bigint;
+/**
+ * `'noStream'`: there is none, or it was deleted. `'newStream'`: there was never one. A bigint: the revision of the newest
+ * event, deleted or not.
+ */
+export type ExpectedRevision = 'any' | 'noStream' | 'newStream' | 'streamExists' | bigint;
+
+const WORDS: readonly unknown[] = ['any', 'noStream', 'newStream', 'streamExists'];
 
 /** Throws `ERR_VARVE_INVALID_OPTION`. */
 export function checkExpectedRevision(expected: unknown): ExpectedRevision {
   if (expected === undefined) return 'any';
-  if (expected === 'any' || expected === 'noStream' || expected === 'streamExists') return expected;
+  if (WORDS.includes(expected)) return expected as ExpectedRevision;
   if (typeof expected === 'bigint' && expected >= 0n && expected <= BigInt(Number.MAX_SAFE_INTEGER)) return expected;
   throw new VarveError(
     'ERR_VARVE_INVALID_OPTION',
-    `expectedRevision is ${String(expected)} (${typeof expected}); it must be 'any', 'noStream', 'streamExists' or a bigint from 0n.`,
+    `expectedRevision is ${String(expected)} (${typeof expected}); it must be 'any', 'noStream', 'newStream', 'streamExists' or a bigint from 0n.`,
     { option: 'expectedRevision' },
   );
 }
@@ -23,7 +28,8 @@ export function isAsExpected(expected: ExpectedRevision, state: StreamState): bo
   if (expected === 'any') return true;
   if (expected === 'noStream') return !exists(state, head);
   if (expected === 'streamExists') return exists(state, head);
-  return head >= 0 && BigInt(head) === expected;
+  if (expected === 'newStream') return head < 0;
+  return BigInt(head) === expected;
 }
 
 export function wrongRevision(stream: string, expected: ExpectedRevision, state: StreamState): VarveError {

@@ -216,7 +216,7 @@ export class StoreCore implements LaneHost {
     const first = events[0];
     if (first === undefined) return false;
     if (expected === 'any' || expected === 'streamExists') return this.#ids.has(envelopeId(first.bytes));
-    const head = expected === 'noStream' ? -1 : Number(expected);
+    const head = typeof expected === 'bigint' ? Number(expected) : -1;
     return state.nextHead > head;
   }
 
@@ -226,7 +226,7 @@ export class StoreCore implements LaneHost {
     let firstRevision: number;
     if (typeof expected === 'bigint') firstRevision = Number(expected) + 1;
     else if (remembered?.stream === stream) firstRevision = remembered.revision;
-    else if (expected === 'noStream') firstRevision = 0;
+    else if (expected === 'noStream' || expected === 'newStream') firstRevision = 0;
     else return undefined;
     const nextRevision = firstRevision + events.length;
     if (nextRevision > state.head + 1) return undefined;
@@ -238,12 +238,14 @@ export class StoreCore implements LaneHost {
     if (found.length < lsns.length) return undefined;
     const same = found.every(({ payload }, i) => envelopeId(payload) === envelopeId((events[i] as typeof first).bytes));
     if (!same) return undefined;
-    const firstPosition = decodeHead((found[0] as { payload: Uint8Array }).payload).position;
+    const { payload } = found[0] as { payload: Uint8Array };
+    const firstPosition = decodeHead(payload).position;
     return {
       firstRevision,
       nextRevision,
       firstPosition,
       created: firstRevision === 0,
+      time: envelopeCreated(payload),
     };
   }
 

@@ -341,6 +341,17 @@ describe('deletion and metadata', () => {
     expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 1n }]);
   });
 
+  test('a truncation before an earlier one, or before a deletion, brings nothing back', async () => {
+    await store.appendToStream('s', [event(), event(), event()]);
+    await store.truncateStream('s', 2n);
+    await store.truncateStream('s', 1n);
+    expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 2n }]);
+    await store.deleteStream('s');
+    await store.appendToStream('s', event());
+    await store.truncateStream('s', 0n);
+    expect(await store.readStream('s').toArray()).toMatchObject([{ revision: 3n }]);
+  });
+
   test('metadata have revisions of their own', async () => {
     expect(await store.setStreamMetadata('s', { maxCount: 2 }, { expectedRevision: 'noStream' })).toMatchObject({
       nextExpectedRevision: 0n,
