@@ -81,7 +81,7 @@ export type { Appended, AppendedBatch } from './partition/tail.js';
 export type { Partition } from './partition.js';
 export { type SalvageOptions, salvage } from './salvage.js';
 export type { SegmentDescription, SegmentState } from './segment/catalogue.js';
-export type { LogRecord, Position } from './segment/reader.js';
+export type { LogRecord, Position } from './segment/records.js';
 export type { RecoveryReport } from './segment/recovery.js';
 export type { Salvaged, SalvageGap } from './segment/salvage.js';
 export type { ProgressOptions, VerifyResult } from './segment/verify.js';

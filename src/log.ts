@@ -106,7 +106,7 @@ export class Log {
       setting: (name) => opened.manifest.content.options[name],
       keepSetting: (name, value) => opened.manifest.setOption(name, value),
     };
-    this.#handles = new SegmentHandles(disk, options.directory, options.maxReadHandles, options.indexCacheBytes);
+    this.#handles = new SegmentHandles(disk, options.directory, options);
     this.#allocator = options.readOnly ? undefined : this.#startAllocator();
     // In a task of its own: whoever has just opened the log can still listen.
     setImmediate(() => {

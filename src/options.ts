@@ -69,6 +69,8 @@ export interface OpenLogOptions {
   maxReadHandles?: number;
   /** Bytes of sparse indexes kept in memory. Default 8 MiB. */
   indexCacheBytes?: number;
+  /** Bytes of segments, around single records that were read lately, kept in memory: 1 KiB … 64 GiB. Default 8 MiB. */
+  blockCacheBytes?: number;
   /** Read-only: how often a reader that waits looks for new records, ms: 1 … 60,000. Default 20. */
   pollInterval?: number;
   /** The disk. Default: the real one. */
@@ -166,6 +168,7 @@ const LOG_CHECKS: Readonly<Record<keyof OpenLogOptions, Check>> = {
   },
   maxReadHandles: integer(1, 65_536),
   indexCacheBytes: integer(KIB, 64 * GIB),
+  blockCacheBytes: integer(KIB, 64 * GIB),
   pollInterval: integer(1, 60_000),
   disk: (value, option) => {
     if (typeof value !== 'object' || value === null) throw invalid(option, value, 'a Disk');
@@ -192,6 +195,7 @@ export function resolveOptions(given: OpenLogOptions): ResolvedOptions {
     minDurableLsn: { ...given.minDurableLsn },
     maxReadHandles: given.maxReadHandles ?? 64,
     indexCacheBytes: given.indexCacheBytes ?? 8 * MIB,
+    blockCacheBytes: given.blockCacheBytes ?? 8 * MIB,
     pollInterval: given.pollInterval ?? 20,
     disk: given.disk,
   };

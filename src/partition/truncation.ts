@@ -14,7 +14,8 @@ import {
 } from '../segment/frame.js';
 import type { SegmentHandles } from '../segment/handles.js';
 import { viewOf } from '../segment/header.js';
-import type { LogRecord, SegmentReader } from '../segment/reader.js';
+import type { SegmentReader } from '../segment/reader.js';
+import type { LogRecord } from '../segment/records.js';
 import type { Rewind } from '../segment/rewind.js';
 
 interface Files {

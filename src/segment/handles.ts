@@ -1,5 +1,5 @@
 /**
- * Open files and sparse indexes of the segments that are being read, shared by all readers of a log and bounded.
+ * Open files, sparse indexes and blocks of the segments that are being read, shared by all readers of a log and bounded.
  *
  * A handle is leased: eviction from the cache only stops new leases, and the file is closed when the last lease of an
  * evicted handle is returned. A purge or rewind calls `forget`, so that no stale file or index outlives its segment.
@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { Disk, DiskFile } from '../disk/disk.js';
 import { VarveError } from '../errors.js';
+import type { Block } from './blocks.js';
 import type { IndexEntry } from './frame.js';
 
-/** Rough cost of one sparse index entry in memory. */
+/** Rough cost of one sparse index entry in memory, and of the place of a frame in a block. */
 const INDEX_ENTRY_BYTES = 48;
+const FRAME_PLACE_BYTES = 16;
 
 interface Handle {
   readonly file: DiskFile;
@@ -26,6 +28,8 @@ export class SegmentHandles {
   readonly #handles: LRUCache<string, Handle>;
   readonly #opening = new Map<string, Promise<Handle>>();
   readonly #indexes: LRUCache<string, IndexEntry[]>;
+  /** By `blockKey`. */
+  readonly #blocks: LRUCache<string, Block>;
   /** Calls of `forget`: an index that was read before the last one may be of a file that has gone. */
   forgotten = 0;
   #closed = false;
@@ -35,19 +39,31 @@ export class SegmentHandles {
   /** Closes that are under way, so that `close` can wait for them. */
   readonly #closing = new Set<Promise<unknown>>();
 
-  constructor(disk: Disk, directory: string, maxHandles: number, maxIndexBytes: number) {
+  constructor(
+    disk: Disk,
+    directory: string,
+    {
+      maxReadHandles,
+      indexCacheBytes,
+      blockCacheBytes,
+    }: Record<'maxReadHandles' | 'indexCacheBytes' | 'blockCacheBytes', number>,
+  ) {
     this.#disk = disk;
     this.#directory = directory;
     this.#handles = new LRUCache({
-      max: maxHandles,
+      max: maxReadHandles,
       dispose: (handle) => {
         handle.evicted = true;
         if (handle.leases === 0) this.#close(handle);
       },
     });
     this.#indexes = new LRUCache({
-      maxSize: maxIndexBytes,
+      maxSize: indexCacheBytes,
       sizeCalculation: (entries) => INDEX_ENTRY_BYTES * (entries.length + 1),
+    });
+    this.#blocks = new LRUCache({
+      maxSize: blockCacheBytes,
+      sizeCalculation: ({ view, offsets }) => view.byteLength + FRAME_PLACE_BYTES * offsets.length,
     });
   }
 
@@ -83,12 +99,22 @@ export class SegmentHandles {
     this.#indexes.set(name, entries);
   }
 
+  /** The block of the segment `name` that begins at `offset`. */
+  cachedBlock(name: string, offset: number): Block | undefined {
+    return this.#blocks.get(blockKey(name, offset));
+  }
+
+  keepBlock(name: string, block: Block): void {
+    this.#blocks.set(blockKey(name, block.start), block);
+  }
+
   /** Forgets all about a segment that is purged, rewound or renamed. */
   forget(name: string): void {
     this.forgotten++;
     this.#opening.delete(name);
     this.#handles.delete(name);
     this.#indexes.delete(name);
+    for (const key of [...this.#blocks.keys()]) if (key.startsWith(blockKey(name, ''))) this.#blocks.delete(key);
   }
 
   /** Resolves when everything is closed; what is being read is read to its end first. */
@@ -101,6 +127,7 @@ export class SegmentHandles {
     }
     this.#handles.clear();
     this.#indexes.clear();
+    this.#blocks.clear();
     await Promise.all(this.#closing);
   }
 
@@ -137,3 +164,5 @@ export class SegmentHandles {
     this.#closing.add(closing);
   }
 }
+
+const blockKey = (name: string, offset: number | ''): string => `${name}:${offset}`;

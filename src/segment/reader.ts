@@ -7,9 +7,9 @@
  * verified once in this process is not verified again.
  */
 import type { DiskFile } from '../disk/disk.js';
-import { asVarveError, type VarveError } from '../errors.js';
+import { asVarveError } from '../errors.js';
+import { makeBlock, recordIn } from './blocks.js';
 import type { SegmentEntry } from './catalogue.js';
-import { corruption } from './corruption.js';
 import {
   checksumHolds,
   decodeSealFrame,
@@ -24,26 +24,10 @@ import {
   MIN_FRAME_SIZE,
   OPEN_FRAME_SIZE,
   plausibleLength,
-  RECORD_HEADER_SIZE,
 } from './frame.js';
 import type { SegmentHandles } from './handles.js';
 import { DATA_OFFSET, viewOf } from './header.js';
-
-/** Where a record lies. */
-export interface Position {
-  /** Index of the segment within the partition, from 1. */
-  readonly segmentIndex: number;
-  /** Byte offset in the segment file: the frame's for the first record of a frame, the record's own for the others. */
-  readonly localOffset: number;
-}
-
-export interface LogRecord {
-  /** Log sequence number: from 1, dense per partition. */
-  readonly lsn: number;
-  /** The bytes as they were appended. They stay valid and unchanged for ever. */
-  readonly payload: Uint8Array;
-  readonly position: Position;
-}
+import { addRecords, damaged, type LogRecord } from './records.js';
 
 /** First window of a read of a few records, first and largest of a longer one; it doubles in between. */
 const SMALL_WINDOW_BYTES = 32 * 1024;
@@ -73,21 +57,28 @@ export class SegmentReader {
     this.#verifyOnce = verifyOnce;
   }
 
-  /** A cursor at the frame that the sparse index knows to be at or before `lsn`, for reading about `records`. */
+  /** A cursor at the frame that the sparse index knows to be at or before `lsn`, for reading about `records` more behind it. */
   async seek(segment: SegmentEntry, lsn: number, records: number): Promise<ReadCursor> {
-    const window = records <= FEW_RECORDS ? SMALL_WINDOW_BYTES : FIRST_WINDOW_BYTES;
     const entries = await this.#entries(segment);
-    let low = 0;
-    let high = entries.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((entries[middle] as IndexEntry).lsn <= lsn) low = middle + 1;
-      else high = middle;
-    }
-    const entry = entries[low - 1];
-    return entry === undefined
-      ? { offset: DATA_OFFSET + OPEN_FRAME_SIZE, lsn: segment.baseLsn, window }
-      : { offset: entry.offset, lsn: entry.lsn, window };
+    const behind = entriesUpTo(entries, lsn);
+    const { offset, lsn: first } = entries[behind - 1] ?? {
+      offset: DATA_OFFSET + OPEN_FRAME_SIZE,
+      lsn: segment.baseLsn,
+    };
+    const next = entries[behind];
+    let window = records <= FEW_RECORDS ? SMALL_WINDOW_BYTES : FIRST_WINDOW_BYTES;
+    // Whole frames, of which the next block has none: blocks are kept.
+    if (records === 0 && next !== undefined) window = next.offset - offset;
+    return { offset, lsn: first, window };
+  }
+
+  /** The record with `lsn`, which the segment holds, where one near it was read lately; else undefined. Reads nothing. */
+  inMemory(segment: SegmentEntry, lsn: number): LogRecord | undefined {
+    const entries = segment.entries ?? this.#handles.cachedIndex(segment.name);
+    if (entries === undefined) return undefined;
+    const offset = entries[entriesUpTo(entries, lsn) - 1]?.offset ?? DATA_OFFSET + OPEN_FRAME_SIZE;
+    const block = this.#handles.cachedBlock(segment.name, offset);
+    return block && recordIn(segment, block, lsn);
   }
 
   /** LSN of the record at `localOffset`; undefined where no record begins there. `end` bounds what may be read. */
@@ -122,6 +113,8 @@ export class SegmentReader {
     to: number,
   ): Promise<LogRecord[]> {
     if (cursor.offset >= end) return [];
+    const { forgotten } = this.#handles;
+    const firstLsn = cursor.lsn;
     let size = Math.min(cursor.window, end - cursor.offset);
     for (;;) {
       const start = cursor.offset;
@@ -129,6 +122,10 @@ export class SegmentReader {
       const records: LogRecord[] = [];
       const needed = this.#decode(segment, cursor, window, from, to, records);
       if (cursor.offset > start) {
+        // Whoever asks for one record may ask for its neighbours next.
+        if (from === to && this.#verifyOnce && forgotten === this.#handles.forgotten) {
+          this.#handles.keepBlock(segment.name, makeBlock(segment, window, start, firstLsn));
+        }
         cursor.window = Math.min(cursor.window * 2, MAX_WINDOW_BYTES);
         return records;
       }
@@ -284,46 +281,14 @@ export class SegmentReader {
   }
 }
 
-/**
- * Adds the records of the frame at `at` that have an LSN in [from, to]. `offset` is the frame's in the file; it holds
- * `count` records from `firstLsn` on.
- */
-function addRecords(
-  segment: SegmentEntry,
-  view: DataView,
-  at: number,
-  length: number,
-  offset: number,
-  firstLsn: number,
-  count: number,
-  from: number,
-  to: number,
-  out: LogRecord[],
-): void {
-  const buffer = view.buffer as ArrayBuffer;
-  const bytesAt = view.byteOffset + RECORD_HEADER_SIZE;
-  const segmentIndex = segment.index;
-  const end = at + length - FRAME_TRAILER_SIZE;
-  let i = at + FRAME_HEADER_SIZE;
-  let localOffset = offset;
-  for (let lsn = firstLsn; lsn < firstLsn + count; lsn++) {
-    const size = i + RECORD_HEADER_SIZE <= end ? view.getUint32(i, true) : end;
-    const next = i + RECORD_HEADER_SIZE + size;
-    if (next > end) throw damaged(segment, offset, lsn, 'A record reaches past its frame');
-    if (lsn >= from && lsn <= to) {
-      const payload = new Uint8Array(buffer, bytesAt + i, size);
-      out.push({ lsn, payload, position: { segmentIndex, localOffset } });
-    }
-    i = next;
-    localOffset = offset + i - at;
+/** How many of the entries are at or before `lsn`. */
+function entriesUpTo(entries: readonly IndexEntry[], lsn: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle] as IndexEntry).lsn <= lsn) low = middle + 1;
+    else high = middle;
   }
-}
-
-function damaged(segment: SegmentEntry, offset: number, firstLsn: number | undefined, what: string): VarveError {
-  return corruption(what, {
-    partition: segment.partition,
-    segment: segment.index,
-    offset,
-    ...(firstLsn === undefined ? {} : { firstLsn, lastLsn: Math.max(firstLsn, segment.lastLsn) }),
-  });
+  return low;
 }

@@ -22,7 +22,7 @@ import {
 } from './frame.js';
 import { checksumSeed, DATA_OFFSET, decodeHeaderPage, HEADER_PAGE_SIZE, viewOf } from './header.js';
 import { parseSegmentName, segmentName } from './names.js';
-import type { LogRecord } from './reader.js';
+import type { LogRecord } from './records.js';
 
 /** A stretch of the log that could not be read. */
 export interface SalvageGap {

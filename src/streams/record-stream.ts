@@ -9,7 +9,8 @@ import { VarveError } from '../errors.js';
 import type { Ack, FollowOptions, ReadFrom, ReadOptions } from '../options.js';
 import type { Catalogue, SegmentEntry } from '../segment/catalogue.js';
 import { corruption } from '../segment/corruption.js';
-import type { LogRecord, ReadCursor, SegmentReader } from '../segment/reader.js';
+import type { ReadCursor, SegmentReader } from '../segment/reader.js';
+import type { LogRecord } from '../segment/records.js';
 import { oneByOne } from './one-by-one.js';
 
 /** A follower that was caught up and finds more than this many records waiting has fallen behind. */
@@ -38,9 +39,15 @@ export interface RecordSource {
 /** Records in order. Iterate it, take batches, collect it, or make it an observable; each begins a reading of its own. */
 export class RecordStream implements AsyncIterable<LogRecord> {
   readonly #begin: (signal: AbortSignal | undefined) => AsyncGenerator<LogRecord[], void, undefined>;
+  readonly #atOnce: (() => LogRecord[] | undefined) | undefined;
 
-  constructor(begin: (signal: AbortSignal | undefined) => AsyncGenerator<LogRecord[], void, undefined>) {
+  /** `atOnce`: all of it, if it is at hand. */
+  constructor(
+    begin: (signal: AbortSignal | undefined) => AsyncGenerator<LogRecord[], void, undefined>,
+    atOnce?: () => LogRecord[] | undefined,
+  ) {
     this.#begin = begin;
+    this.#atOnce = atOnce;
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<LogRecord, void, undefined> {
@@ -53,7 +60,8 @@ export class RecordStream implements AsyncIterable<LogRecord> {
   }
 
   async toArray(): Promise<LogRecord[]> {
-    let all: LogRecord[] | undefined;
+    let all = this.#atOnce?.();
+    if (all !== undefined) return all;
     for await (const batch of this.#begin(undefined)) {
       if (all === undefined) all = batch;
       else for (const record of batch) all.push(record);
@@ -107,8 +115,26 @@ export class FollowStream extends RecordStream {
 
 /** A finite stream, forward or backward. Options have been checked. */
 export function readRecords(source: RecordSource, options: ReadOptions): RecordStream {
-  const read = options.direction?.startsWith('backward') ? readBackward : readForward;
-  return new RecordStream((signal) => read(source, options, anySignal(options.signal, signal)));
+  const backward = isBackward(options);
+  const read = backward ? readBackward : readForward;
+  return new RecordStream(
+    (signal) => read(source, options, anySignal(options.signal, signal)),
+    () => inMemory(source, options, backward),
+  );
+}
+
+const isBackward = ({ direction }: ReadOptions): boolean => direction === 'backward' || direction === 'backwards';
+
+/** The one record that is asked for, where it is in memory; else it must be read, which also tells why it cannot be. */
+function inMemory(source: RecordSource, options: ReadOptions, backward: boolean): LogRecord[] | undefined {
+  const { from, to, limit, exclusive, signal } = options;
+  if (typeof from !== 'number' || (limit !== 1 && (limit !== undefined || to !== from))) return undefined;
+  const lsn = exclusive !== true ? from : backward ? from - 1 : from + 1;
+  if (to !== undefined && (backward ? lsn < to : lsn > to)) return undefined;
+  if (signal?.aborted || lsn > source.visibleLsn(options.visibility ?? 'durable')) return undefined;
+  const segment = source.catalogue.findLsn(lsn);
+  const record = segment && source.reader.inMemory(segment, lsn);
+  return record && [record];
 }
 
 function anySignal(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {

@@ -43,6 +43,7 @@ const CASES: readonly [option: string, bad: readonly unknown[], good: readonly u
   ['minDurableLsn', [5, 'a', null, true], [{}, { 1: 0 }, { 4294967295: Number.MAX_SAFE_INTEGER }]],
   ['maxReadHandles', [0, 65_537, 1.5, null], [1, 65_536]],
   ['indexCacheBytes', [KIB - 1, 64 * GIB + 1, '1', null], [KIB, 64 * GIB]],
+  ['blockCacheBytes', [KIB - 1, 64 * GIB + 1, '1', null], [KIB, 64 * GIB]],
   ['pollInterval', [0, 60_001, 1.5, null], [1, 60_000]],
   ['disk', [1, 'disk', null, () => {}], [{}]],
 ];
@@ -129,6 +130,7 @@ describe('an option of openLog', () => {
       minDurableLsn: {},
       maxReadHandles: 64,
       indexCacheBytes: 8 * 1024 * KIB,
+      blockCacheBytes: 8 * 1024 * KIB,
       pollInterval: 20,
       disk: undefined,
     });

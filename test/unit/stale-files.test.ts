@@ -39,7 +39,11 @@ test('a verification under way opens a file just before it goes: the next file o
 });
 
 test('handles tell whether anything was forgotten since', () => {
-  const handles = new SegmentHandles(new SimulatedDisk(), '/data', 4, 1024);
+  const handles = new SegmentHandles(new SimulatedDisk(), '/data', {
+    maxReadHandles: 4,
+    indexCacheBytes: 1024,
+    blockCacheBytes: 1024,
+  });
   const before = handles.forgotten;
   handles.forget('part_1_0000000001.wal');
   expect(handles.forgotten).not.toBe(before);

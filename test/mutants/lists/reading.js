@@ -29,6 +29,22 @@ export const reading = [
     tests: ['test/unit/segment/reader.test.ts'],
   },
   {
+    id: 'block-of-a-file-that-went',
+    breaks: 'A record of a file that was taken away is handed out as one of the next file of its name.',
+    file: 'src/segment/reader.ts',
+    search: 'if (from === to && this.#verifyOnce && forgotten === this.#handles.forgotten) {',
+    replace: 'if (from === to && this.#verifyOnce) {',
+    tests: ['test/unit/segment/blocks.test.ts'],
+  },
+  {
+    id: 'block-does-not-verify',
+    breaks: 'A damaged record is handed out because its neighbour was read before.',
+    file: 'src/segment/blocks.ts',
+    search: ' || !checksumHolds(view, at, length, segment.seed)) break;',
+    replace: ') break;',
+    tests: ['test/unit/segment/blocks.test.ts'],
+  },
+  {
     id: 'payload-in-a-shared-buffer',
     breaks: 'A payload changes when something else is read.',
     file: 'src/segment/reader.ts',
@@ -97,7 +113,7 @@ export const reading = [
   {
     id: 'record-past-its-frame',
     breaks: 'A record whose length is wrong is read past its frame.',
-    file: 'src/segment/reader.ts',
+    file: 'src/segment/records.ts',
     search: "if (next > end) throw damaged(segment, offset, lsn, 'A record reaches past its frame');",
     replace: '',
     tests: ['test/unit/segment/reader.test.ts'],

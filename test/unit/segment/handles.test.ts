@@ -32,7 +32,7 @@ beforeEach(async () => {
     await file.close();
   }
   disk.operations.length = 0;
-  handles = new SegmentHandles(disk, DIRECTORY, 1, 1000);
+  handles = new SegmentHandles(disk, DIRECTORY, { maxReadHandles: 1, indexCacheBytes: 1000, blockCacheBytes: 1000 });
 });
 
 describe('the open files', () => {
