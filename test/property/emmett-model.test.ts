@@ -313,6 +313,6 @@ test('the same program has the same results', async () => {
         await both.check();
       },
     ),
-    { numRuns: runs(80) },
+    { numRuns: runs(60) },
   );
 });
