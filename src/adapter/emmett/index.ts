@@ -1,3 +1,10 @@
-/** What users import as varve/emmett. */
+/** What users of Emmett import: `varve/emmett`. */
 
-export {};
+export type { EmmettCheckpointer } from './checkpoints.js';
+export type { VarveConsumer, VarveConsumerOptions } from './consumer.js';
+export { getVarveEventStore, type VarveEventStore } from './event-store.js';
+export type { VarveMessageSource } from './message-source.js';
+export type { VarveEmmettOptions, VarveEventStoreOptions } from './options.js';
+export type { EmmettApi, PositionOf, TextPosition, VarveReadEventMetadata } from './positions.js';
+export type { EmmettProcessorLock } from './processor-locks.js';
+export type { VarveHandlerContext } from './projections.js';

@@ -16,6 +16,7 @@ import {
   type OpenLogOptions,
   oneOf,
   resolveAck,
+  resolveOptions,
 } from '../../options.js';
 import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
@@ -37,7 +38,14 @@ import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
 import { type ArchivedSegment, type PurgeProgress, type PurgeReport, purge } from './purge.js';
-import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
+import {
+  type Cursors,
+  readAllEvents,
+  readableHead,
+  readStreamEvents,
+  seekPosition,
+  streamNotFound,
+} from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 import {
   type SaveSnapshotResult,
@@ -219,6 +227,20 @@ const PURGE_CHECKS = {
   onProgress: callback,
 };
 
+/** Throws what `openEventStore` rejects with before it touches anything: for whoever opens a store later. */
+export function checkEventStoreOptions(options: EventStoreOptions) {
+  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, streamIndexCacheBytes, ...logOptions } =
+    options;
+  if (partitions !== undefined) integer(1, MAX_PARTITIONS)(partitions, 'partitions');
+  if (headCacheBytes !== undefined) cacheBytes(headCacheBytes, 'headCacheBytes');
+  if (eventCacheBytes !== undefined) cacheBytes(eventCacheBytes, 'eventCacheBytes');
+  if (streamIndexCacheBytes !== undefined) cacheBytes(streamIndexCacheBytes, 'streamIndexCacheBytes');
+  if ('readOnly' in logOptions) throw invalid('readOnly', logOptions.readOnly, 'absent: an event store owns its log');
+  const decoding = { codecs: makeCodecRegistry(codec), upcasters: makeUpcasters(upcasters ?? []) };
+  resolveOptions(logOptions);
+  return { logOptions, decoding };
+}
+
 /**
  * Opens the event store in `directory`, which is created if it is missing.
  *
@@ -233,14 +255,8 @@ const PURGE_CHECKS = {
  * partitions than the store was made with.
  */
 export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
-  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, streamIndexCacheBytes, ...logOptions } =
-    options;
-  if (partitions !== undefined) integer(1, MAX_PARTITIONS)(partitions, 'partitions');
-  if (headCacheBytes !== undefined) cacheBytes(headCacheBytes, 'headCacheBytes');
-  if (eventCacheBytes !== undefined) cacheBytes(eventCacheBytes, 'eventCacheBytes');
-  if (streamIndexCacheBytes !== undefined) cacheBytes(streamIndexCacheBytes, 'streamIndexCacheBytes');
-  if ('readOnly' in logOptions) throw invalid('readOnly', logOptions.readOnly, 'absent: an event store owns its log');
-  const decoding = { codecs: makeCodecRegistry(codec), upcasters: makeUpcasters(upcasters ?? []) };
+  const { logOptions, decoding } = checkEventStoreOptions(options);
+  const { partitions, headCacheBytes, eventCacheBytes, streamIndexCacheBytes } = options;
   const log = await openLog(logOptions);
   try {
     const { storage } = log;
@@ -454,12 +470,20 @@ export class EventStore {
     });
   }
 
-  /** The stream's newest revision and metadata; undefined where there is no stream that can be read. */
-  async streamHead(stream: string): Promise<{ revision: bigint; metadata: StreamMetadata } | undefined> {
+  /**
+   * The stream's newest revision and metadata; undefined where there is no stream that can be read. With `visibility`
+   * 'durable' (default 'written') it is the newest that `readStream` shows: what was read up to it is all that there is.
+   */
+  async streamHead(
+    stream: string,
+    options: { visibility?: Ack } = {},
+  ): Promise<{ revision: bigint; metadata: StreamMetadata } | undefined> {
     this.#core.refuseClosed();
     checkStream(stream, true);
+    checkAll(options, { visibility: oneOf('durable', 'written') }, 'options');
     const state = await this.#core.state(stream);
-    return exists(state) ? { revision: BigInt(state.head), metadata: state.metadata } : undefined;
+    const head = options.visibility === 'durable' ? await readableHead(this.#core, stream, state.head) : state.head;
+    return exists(state, head) ? { revision: BigInt(head), metadata: state.metadata } : undefined;
   }
 
   async streamExists(stream: string): Promise<boolean> {
@@ -545,6 +569,16 @@ export class EventStore {
   /** A checkpoint behind everything that is durable now: `{ from: { checkpoint } }` reads on from there. */
   checkpoint(): string {
     return formatCheckpoint(this.#core.partitions.map(({ log }) => log.durableLsn));
+  }
+
+  /** A checkpoint behind everything up to a position, that one included, as far as it is durable. */
+  async checkpointAt(position: bigint | string): Promise<string> {
+    this.#core.refuseClosed();
+    const upTo = this.#checkFrom(position);
+    if (typeof upTo !== 'number') throw invalid('position', position, 'a position');
+    const cursors = await cursorsOf(this.#core, upTo + 1, false);
+    const { partitions } = this.#core;
+    return formatCheckpoint(partitions.map(({ log }, i) => Math.min((cursors[i] as number) - 1, log.durableLsn)));
   }
 
   // Durable consumers

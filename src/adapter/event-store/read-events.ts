@@ -42,8 +42,7 @@ export async function* readStreamEvents(
     return;
   }
   const { log } = core.partitionOf(stream);
-  const durable = log.durableLsn;
-  const head = log.writtenLsn > durable ? await durableHead(core, stream, state.head, durable) : state.head;
+  const head = await readableHead(core, stream, state.head);
   const { maxAge } = state.metadata;
   const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
   let left = maxCount;
@@ -66,7 +65,10 @@ export async function* readStreamEvents(
 }
 
 /** The newest durable revision of a stream whose newest one is `head`; −1 where there is none. */
-async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
+export async function readableHead(core: StoreCore, stream: string, head: number): Promise<number> {
+  const { log } = core.partitionOf(stream);
+  const durable = log.durableLsn;
+  if (log.writtenLsn <= durable) return head;
   let newest = head;
   for await (const range of core.lsnsOf(stream, 0, head, true)) {
     for (const lsn of range) {

@@ -1,0 +1,153 @@
+/**
+ * One run of one processor: takes its lock, begins where it says, and hands it messages in batches until it or its consumer
+ * ends. Its checkpoint is stored behind each batch.
+ */
+import type { MessageProcessor } from '@event-driven-io/emmett';
+import { VarveError } from '../../errors.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { RecordedEvent } from '../event-store/recorded-event.js';
+import { BatchCheckpointer, lastPosition, nameOf, type ProcessorName } from './checkpoints.js';
+import { type StartPosition, toFrom } from './message-source.js';
+import { toReadEvent } from './messages.js';
+import { EmmettError } from './peer.js';
+import type { PositionStyle } from './positions.js';
+import { locksOf } from './processor-locks.js';
+import type { VarveHandlerContext } from './projections.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: processors of any messages are run alike
+export type AnyProcessor = MessageProcessor<any, any, any, any>;
+
+interface RunOptions {
+  readonly style: PositionStyle;
+  readonly context: VarveHandlerContext;
+  readonly batchSize: number;
+}
+
+interface Waiter {
+  readonly position: bigint;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class ProcessorRun {
+  readonly processor: AnyProcessor;
+  /** Undefined where the processor has checkpoints of its own. */
+  readonly checkpointer: BatchCheckpointer | undefined;
+  readonly #store: EventStore;
+  readonly #lock: string;
+  readonly #options: RunOptions;
+  #signal: AbortSignal = new AbortController().signal;
+  #from: StartPosition;
+  /** Everything up to here has been dealt with. */
+  #position = 0n;
+  #ended: { readonly error: unknown } | undefined;
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(store: EventStore, processor: AnyProcessor, named: ProcessorName | undefined, options: RunOptions) {
+    this.processor = processor;
+    this.#store = store;
+    this.#options = options;
+    this.#lock = nameOf(named ?? { processorId: processor.id });
+    if (named !== undefined) this.checkpointer = new BatchCheckpointer(store, this.#lock, options.style);
+  }
+
+  tryLock(): boolean {
+    return locksOf(this.#store).tryAcquire(this.#lock, this);
+  }
+
+  /** Resolves when it is known where the processor begins. */
+  async begin(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await locksOf(this.#store).acquire(this.#lock, this, signal);
+    if (signal.aborted) return;
+    await this.checkpointer?.claim();
+    const { style, context } = this.#options;
+    this.#from = (await this.processor.start(context)) as StartPosition;
+    const from = toFrom(this.#from, style);
+    if (typeof from === 'bigint') this.#position = from - 1n;
+    if (from === 'end') this.#position = (await lastPosition(this.#store)) ?? 0n;
+  }
+
+  /** Resolves when the processor has ended, or was told to; rejects with what it throws. */
+  async run(): Promise<void> {
+    try {
+      await this.#read();
+    } catch (error) {
+      await this.end(error).catch(() => {}); // what came first is told
+      throw error;
+    }
+    await this.end();
+  }
+
+  /** Closes the processor and gives back the lock. Rejects with what its hook throws. */
+  async end(error: unknown = endedError(this.processor.id)): Promise<void> {
+    this.#ended = { error };
+    for (const { reject } of this.#waiters) reject(error);
+    this.#waiters.clear();
+    try {
+      await this.processor.close(this.#options.context);
+    } finally {
+      locksOf(this.#store).release(this.#lock, this);
+    }
+  }
+
+  whenProcessed(position: bigint): Promise<void> {
+    if (position <= this.#position) return Promise.resolve();
+    if (this.#ended !== undefined) return Promise.reject(this.#ended.error);
+    return new Promise((resolve, reject) => {
+      this.#waiters.add({ position, resolve, reject });
+    });
+  }
+
+  async #read(): Promise<void> {
+    const { style, batchSize } = this.#options;
+    const signal = this.#signal;
+    if (signal.aborted) return;
+    try {
+      const subscription = this.#store.subscribeToAll({ from: toFrom(this.#from, style), signal });
+      for await (const events of subscription.batches()) {
+        for (let i = 0; i < events.length; i += batchSize) {
+          if (signal.aborted || !(await this.#handle(events.slice(i, i + batchSize)))) return;
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+    }
+  }
+
+  /** Whether the processor goes on. */
+  async #handle(events: readonly RecordedEvent[]): Promise<boolean> {
+    const { style, context } = this.#options;
+    const { processor, checkpointer } = this;
+    const messages = events.map((event) => toReadEvent(event, style));
+    let result: Awaited<ReturnType<AnyProcessor['handle']>>;
+    try {
+      result = await processor.handle(messages, context);
+    } catch (error) {
+      await checkpointer?.flush(); // what came before it was dealt with
+      throw error;
+    }
+    // It may also have been closed meanwhile, as Emmett does at a signal of the system.
+    if (result?.type === 'STOP' || !processor.isActive) {
+      await checkpointer?.flush();
+      if (result?.type === 'STOP' && result.error !== undefined) throw EmmettError.mapFrom(result.error);
+      return false;
+    }
+    const { position } = events[events.length - 1] as RecordedEvent;
+    await checkpointer?.batchDone(position, events.length);
+    this.#position = position;
+    for (const waiter of this.#waiters) {
+      if (waiter.position > position) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
+    return true;
+  }
+}
+
+/** What was awaited of a processor cannot happen any more. */
+function endedError(processorId: string): VarveError {
+  return new VarveError('ERR_VARVE_CLOSED', `The processor '${processorId}' ended before it was so far.`, {
+    consumer: processorId,
+  });
+}
