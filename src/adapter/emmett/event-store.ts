@@ -338,7 +338,7 @@ function matches(revision: ReturnType<typeof toExpectedRevision>, version: bigin
   if (revision === 'any') return true;
   if (revision === 'noStream') return version === NO_STREAM;
   if (revision === 'streamExists') return version !== NO_STREAM;
-  return revision !== 'never' && revision + 1n === version;
+  return typeof revision === 'bigint' && revision + 1n === version;
 }
 
 function checkCount(value: unknown, option: string): bigint | undefined {
