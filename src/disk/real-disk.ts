@@ -79,7 +79,7 @@ class RealDisk implements Disk {
   }
 
   async open(file: string, mode: OpenMode): Promise<DiskFile> {
-    const context = { pool: this.#pool, native: this.#native };
+    const context = { pool: this.#pool, native: this.#native, mode };
     const flags = OPEN_FLAGS[mode];
     try {
       // To open a file for reading is a look-up of its name: quicker than handing it to another thread.

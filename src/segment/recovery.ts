@@ -63,6 +63,7 @@ import { cutTornTail, eachChunk } from './torn-tail.js';
 
 /** How many segments are opened and checked at a time. */
 const CONCURRENT_CHECKS = 16;
+const PAGE_SIZE = 4096;
 
 export interface RecoveryRequest {
   readonly disk: Disk;
@@ -305,13 +306,17 @@ async function checkSealed(
   }
   const file = await disk.open(join(directory, segmentName(partition, index)), 'read');
   try {
-    const trailer = new Uint8Array(FRAME_TRAILER_SIZE);
-    await file.read(trailer, link.end - FRAME_TRAILER_SIZE);
-    const length = viewOf(trailer).getUint32(0, true);
+    // Its length stands at the end; as a rule a page holds all of it.
+    const page = new Uint8Array(Math.min(PAGE_SIZE, link.end - first));
+    await file.read(page, link.end - page.length);
+    const length = viewOf(page).getUint32(page.length - FRAME_TRAILER_SIZE, true);
     const sealAt = link.end - length;
     if (length < MIN_FRAME_SIZE || sealAt < first) throw fault(link.end - FRAME_TRAILER_SIZE, 'The seal is damaged');
-    const seal = new Uint8Array(length);
-    await file.read(seal, sealAt);
+    let seal = page.subarray(Math.max(0, page.length - length));
+    if (seal.length < length) {
+      seal = new Uint8Array(length);
+      await file.read(seal, sealAt);
+    }
     const view = viewOf(seal);
     if (
       plausibleLength(view, 0, length) !== length ||
