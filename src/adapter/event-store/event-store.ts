@@ -36,9 +36,10 @@ import { checkExpectedRevision, type ExpectedRevision } from './expected-revisio
 import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
-import { type ArchivedSegment, type PurgeProgress, type PurgeReport, purge } from './purge.js';
+import { type PurgeProgress, type PurgeReport, purge } from './purge.js';
 import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
+import { type ScavengeProgress, type ScavengeReport, scavenge } from './scavenge.js';
 import {
   type SaveSnapshotResult,
   type Snapshot,
@@ -54,6 +55,7 @@ import { exists, type StreamMetadata } from './stream-state.js';
 import { SystemStreams } from './system-streams.js';
 import { type ExportProgress, exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
+import type { ArchivedSegment } from './units.js';
 import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
@@ -157,6 +159,19 @@ export interface PurgeOptions {
   onProgress?: (progress: PurgeProgress) => void;
 }
 
+export interface ScavengeOptions {
+  /** Only tell what would be done; bytes are estimated. Default false. */
+  dryRun?: boolean;
+  /** So much of what is written anew must be dead for it to be worth it: above 0, up to 1. Default 0.5. */
+  threshold?: number;
+  /** Bytes read and written in a second, from 1. Default: no limit. */
+  maxBytesPerSecond?: number;
+  /** Awaited before a segment goes, with all events of it. If it throws, the segment stays, and `scavenge` rejects with that. */
+  archive?: (segment: ArchivedSegment) => unknown;
+  signal?: AbortSignal;
+  onProgress?: (progress: ScavengeProgress) => void;
+}
+
 export interface ListStreamsOptions {
   /** Only streams whose id begins with it. */
   prefix?: string;
@@ -208,6 +223,14 @@ const LIST_CHECKS = {
 const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
 const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
 const BACKUP_CHECKS = { signal: signalOption, onProgress: callback };
+const SCAVENGE_CHECKS = {
+  dryRun: boolean,
+  threshold: share,
+  maxBytesPerSecond: integer(1, Number.MAX_SAFE_INTEGER),
+  archive: callback,
+  signal: signalOption,
+  onProgress: callback,
+};
 const PURGE_CHECKS = {
   dryRun: boolean,
   floor: anything,
@@ -702,7 +725,9 @@ export class EventStore {
     if (typeof directory !== 'string' || directory === '') throw invalid('directory', directory, 'a path');
     checkAll(options, BACKUP_CHECKS, 'options');
     const { signal, onProgress } = options;
-    return this.#inTurn(() => tellingDisk(directory, backup(this.#core, { directory, signal, onProgress })));
+    return this.#inTurn(() =>
+      tellingDisk('The backup', directory, backup(this.#core, { directory, signal, onProgress })),
+    );
   }
 
   // Metadata and deletion
@@ -796,6 +821,22 @@ export class EventStore {
     });
   }
 
+  /**
+   * Gives up the oldest segments of each partition though something in them is alive, which is written into kept files:
+   * as many as are worth it by `threshold`. Events that are alive keep position, LSN and revision; nothing that reads or
+   * subscribes notices. See docs/event-store-retention.md. One purge, scavenge or backup runs at a time. Rejects as
+   * appending and reading do, with what the hooks throw, and with the signal's reason; what was done before stays so.
+   */
+  async scavenge(options: ScavengeOptions = {}): Promise<ScavengeReport> {
+    this.#core.refuseClosed();
+    checkAll(options, SCAVENGE_CHECKS, 'options');
+    const { dryRun = false, threshold = 0.5, maxBytesPerSecond = Number.POSITIVE_INFINITY } = options;
+    const { archive, signal, onProgress } = options;
+    const metadataWrite = (stream: string, metadata: StreamMetadata) => this.#metadataWrite(stream, metadata);
+    const request = { dryRun, threshold, maxBytesPerSecond, archive, signal, onProgress, metadataWrite };
+    return this.#inTurn(() => tellingDisk('Scavenging', this.directory, scavenge(this.#core, request)));
+  }
+
   /** Work that moves or copies segments, one after the other. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#maintenance.then(work);
@@ -843,6 +884,11 @@ function toResult({ nextRevision, firstPosition, created }: Committed, events: n
     positions: Array.from({ length: events }, (_, i) => BigInt(firstPosition + i)),
     createdNewStream: created,
   };
+}
+
+function share(value: unknown, option: string): void {
+  if (typeof value !== 'number' || !(value > 0 && value <= 1))
+    throw invalid(option, value, 'a number above 0, up to 1');
 }
 
 function revision(value: unknown, option: string): void {

@@ -6,6 +6,7 @@ import { tombstoned } from './expected-revision.js';
 import type { Key } from './index-layer.js';
 import type { RecordedEvent } from './recorded-event.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StoreLog } from './store-log.js';
 import { exists, oldestRevision } from './stream-state.js';
 
 /** Events are fetched and handed on in pieces of so many. */
@@ -91,12 +92,27 @@ async function seekIn(core: StoreCore, { log }: StorePartition, position: number
   if (core.options.partitions === 1) return Math.min(Math.max(position, low), high);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const [record] = await core.records.readKept(log, [middle]);
-    // Purged meanwhile: what is looked for lies behind it.
-    if (record === undefined || envelopePosition(record.payload) < position) low = middle + 1;
+    // The first one from there on: not every LSN has a record in kept files.
+    const record = await firstFrom(log, middle, high - 1);
+    if (record === undefined) high = middle;
+    else if (envelopePosition(record.payload) < position) low = record.lsn + 1;
     else high = middle;
   }
   return low;
+}
+
+/** The first record of a range: not every LSN has one in kept files. */
+async function firstFrom(log: StoreLog, from: number, to: number): Promise<Found | undefined> {
+  for (;;) {
+    const oldest = log.oldestLsn;
+    try {
+      const range = { from: Math.max(from, oldest), to, limit: 1, visibility: 'written' as const };
+      return (await log.read(range).toArray())[0];
+    } catch (error) {
+      const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+      if (!purged || log.oldestLsn === oldest) throw error;
+    }
+  }
 }
 
 export interface AllRange {

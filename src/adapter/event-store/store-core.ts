@@ -13,13 +13,15 @@ import {
   type LaneLimits,
   type StreamWrite,
 } from './commit-lane.js';
-import type { Engine, EnginePartition } from './engine.js';
+import type { Engine } from './engine.js';
 import { decodeEnvelope, decodeHead, envelopeCreated, envelopeId } from './envelope.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { jsonCodec } from './json-codec.js';
+import { KeptFiles } from './kept-files.js';
 import { RecordReader } from './record-reader.js';
 import { type Decoding, decodeEvent, type RecordedEvent } from './recorded-event.js';
+import { StoreLog } from './store-log.js';
 import type { StreamIndex } from './stream-index.js';
 import {
   isMetadataStream,
@@ -53,7 +55,7 @@ const SPACE_POLL_MS = 20;
 const OPEN_INDEX_FILES = 64;
 
 export interface StorePartition {
-  readonly log: EnginePartition;
+  readonly log: StoreLog;
   readonly keeper: IndexKeeper;
   readonly index: StreamIndex;
   readonly lane: CommitLane;
@@ -95,7 +97,8 @@ export class StoreCore implements LaneHost {
     const logs = await Promise.all(Array.from({ length: options.partitions }, (_, i) => engine.partition(i + 1)));
     for (const log of logs) await completeTransaction(log, logs);
     await makeIndexFolder(engine);
-    for (const log of logs) {
+    for (const engineLog of logs) {
+      const log = new StoreLog(engineLog, await KeptFiles.open(engine, engineLog, core.#indexFiles));
       const keeper = new IndexKeeper(engine, log, core.#indexFiles);
       core.partitions.push({ log, keeper, index: keeper.index, lane: new CommitLane(log, core, options) });
       await core.#takeUp(log);
@@ -148,7 +151,7 @@ export class StoreCore implements LaneHost {
     }
   }
 
-  async #readMetadata(log: EnginePartition, lsn: number): Promise<StreamMetadata | undefined> {
+  async #readMetadata(log: StoreLog, lsn: number): Promise<StreamMetadata | undefined> {
     const [record] = await this.records.readKept(log, [lsn]);
     return record && this.#decodeMetadata(record.payload);
   }
@@ -157,7 +160,7 @@ export class StoreCore implements LaneHost {
     return (jsonCodec.decode(decodeEnvelope(payload).data) ?? NO_METADATA) as StreamMetadata;
   }
 
-  decode(partition: EnginePartition, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
+  decode(partition: Pick<StoreLog, 'number'>, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
     return decodeEvent(record.payload, partition.number, record.lsn, this.options.decoding);
   }
 
@@ -308,7 +311,7 @@ export class StoreCore implements LaneHost {
   }
 
   /** Learns from a partition's last record what the store goes on with. */
-  async #takeUp(log: EnginePartition): Promise<void> {
+  async #takeUp(log: StoreLog): Promise<void> {
     const [last] = await log.read({ direction: 'backward', limit: 1, visibility: 'written' }).toArray();
     if (last === undefined) return;
     const head = decodeHead(last.payload);
