@@ -263,7 +263,7 @@ export class Player {
 
   /** Rejects with what is no mere refusal. */
   async step(store: EventStore): Promise<void> {
-    if (this.#scavenges > 0 && this.#random.chance(this.#scavenges)) return this.#scavenge(store);
+    if (this.#random.chance(this.#scavenges)) return this.#scavenge(store);
     const atOnce = this.#random.pick([1, 1, 1, 2, 4]);
     const actions = Array.from({ length: atOnce }, () => this.#act(store));
     for (const result of await Promise.allSettled(actions)) {

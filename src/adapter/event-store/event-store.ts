@@ -37,7 +37,14 @@ import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
 import { type PurgeProgress, type PurgeReport, purge } from './purge.js';
-import { type Cursors, readAllEvents, readStreamEvents, seekPosition, streamNotFound } from './read-events.js';
+import {
+  type Cursors,
+  durableRevision,
+  readAllEvents,
+  readStreamEvents,
+  seekPosition,
+  streamNotFound,
+} from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 import { type ScavengeProgress, type ScavengeReport, scavenge } from './scavenge.js';
 import {
@@ -61,6 +68,7 @@ import { makeUpcasters, type Upcaster } from './upcasters.js';
 const MIB = 1024 * 1024;
 const MAX_PARTITIONS = 1024;
 const PARTITIONS_SETTING = 'eventStore.partitions';
+const CODECS_SETTING = 'eventStore.codecs';
 /** The first page of a segment is its header. */
 const SEGMENT_HEADER_BYTES = 4096;
 /** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
@@ -141,7 +149,7 @@ export interface SubscribeOptions {
 }
 
 export interface SubscribeToStreamOptions {
-  /** First revision to deliver; 'end': only what comes. Default 'start'. */
+  /** First revision to deliver; 'end': only what becomes durable from now on. Default 'start'. */
   from?: 'start' | 'end' | bigint;
   signal?: AbortSignal;
 }
@@ -269,10 +277,12 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
     const kept = storage.setting(PARTITIONS_SETTING);
     const number = partitions ?? (typeof kept === 'number' ? kept : 1);
     if (kept !== undefined && kept !== number) throw otherPartitions(Number(kept), number);
+    const names = storage.setting(CODECS_SETTING);
+    const codecs = makeCodecRegistry(codec, typeof names === 'string' ? JSON.parse(names) : []);
     const segmentSize = logOptions.segmentSize ?? 64 * MIB;
     const core = await StoreCore.open(log, {
       partitions: number,
-      decoding,
+      decoding: { ...decoding, codecs },
       headCacheBytes: headCacheBytes ?? 16 * MIB,
       eventCacheBytes: eventCacheBytes ?? 16 * MIB,
       streamIndexCacheBytes: streamIndexCacheBytes ?? 32 * MIB,
@@ -280,6 +290,8 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
       batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor((segmentSize - SEGMENT_HEADER_BYTES) / BATCHES_PER_SEGMENT)),
     });
     if (kept === undefined) await storage.keepSetting(PARTITIONS_SETTING, number);
+    const customNames = JSON.stringify(codecs.customNames);
+    if (customNames !== (names ?? '[]')) await storage.keepSetting(CODECS_SETTING, customNames);
     return new EventStore(core);
   } catch (error) {
     await log.close().catch(anything); // what is wrong is told by the error that led here
@@ -534,7 +546,7 @@ export class EventStore {
     const { from = 'start' } = options;
     if (from !== 'start' && from !== 'end') revision(from, 'from');
     const core = this.#core;
-    const end = from === 'end' ? Promise.resolve(core.state(stream)).then(({ head }) => head + 1) : undefined;
+    const end = from === 'end' ? durableRevision(core, stream).then((last) => last + 1) : undefined;
     end?.catch(anything); // whoever iterates is told
     return new LiveStream(async function* (ending) {
       core.refuseClosed();

@@ -44,7 +44,7 @@ export async function* readStreamEvents(
   }
   const { log } = core.partitionOf(stream);
   const durable = log.durableLsn;
-  const head = log.writtenLsn > durable ? await durableHead(core, stream, state.head, durable) : state.head;
+  const head = await durableHead(core, stream, state.head, durable);
   const { maxAge } = state.metadata;
   const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
   let left = maxCount;
@@ -66,8 +66,16 @@ export async function* readStreamEvents(
   core.refuseClosed(); // closed layers find nothing: what was read may not be all
 }
 
-/** The newest durable revision of a stream whose newest one is `head`; −1 where there is none. */
+/** The newest durable revision of a stream, now; −1 where there is none. */
+export async function durableRevision(core: StoreCore, stream: string): Promise<number> {
+  const durable = core.partitionOf(stream).log.durableLsn;
+  const { head } = await core.state(stream);
+  return durableHead(core, stream, head, durable);
+}
+
+/** The newest revision up to the LSN `durable` of a stream whose newest one is `head`; −1 where there is none. */
 async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
+  if (core.partitionOf(stream).log.writtenLsn <= durable) return head;
   let newest = head;
   for await (const range of core.lsnsOf(stream, 0, head, true)) {
     for (const lsn of range) {

@@ -81,13 +81,20 @@ export class RecordReader {
         wanted.add(to);
       }
       const options = { from, to, visibility: 'written' as const, ...(signal === undefined ? {} : { signal }) };
-      for await (const batch of partition.read(options).batches()) {
-        for (const { lsn, payload } of batch) {
-          if (!wanted.delete(lsn)) continue;
-          read.set(lsn, { lsn, payload });
-          // A copy: the payload is a view of a window that would stay in memory with it.
-          this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+      try {
+        for await (const batch of partition.read(options).batches()) {
+          for (const { lsn, payload } of batch) {
+            if (!wanted.delete(lsn)) continue;
+            read.set(lsn, { lsn, payload });
+            // A copy: the payload is a view of a window that would stay in memory with it.
+            this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+          }
         }
+      } catch (error) {
+        // What was only written, and lost by a sync that failed, is no damage: the partition has failed, and says so.
+        const corrupt = error instanceof VarveError && error.code === 'ERR_VARVE_CORRUPT';
+        if (corrupt && to > partition.durableLsn) await partition.waitFor(to, options);
+        throw error;
       }
       const lost = [...wanted].find((lsn) => lsn >= partition.keptBelow); // below that it may have been given up
       if (lost !== undefined) {

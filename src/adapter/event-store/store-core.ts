@@ -94,6 +94,7 @@ export class StoreCore implements LaneHost {
 
   static async open(engine: Engine, options: CoreOptions): Promise<StoreCore> {
     const core = new StoreCore(engine, options);
+    engine.events.on('failed', ({ partition, cause }) => core.#failed(partition, cause));
     const logs = await Promise.all(Array.from({ length: options.partitions }, (_, i) => engine.partition(i + 1)));
     for (const log of logs) await completeTransaction(log, logs);
     await makeIndexFolder(engine);
@@ -177,9 +178,17 @@ export class StoreCore implements LaneHost {
     return this.#advances;
   }
 
-  /** Resolves when more has become durable than at `advanced`, or the store is closed. Rejects with the signal's reason. */
-  async waitAdvanced(advanced: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Resolves when more has become durable than at `advanced`, or the store is closed. Rejects with the signal's reason, and
+   * when one of the partitions takes nothing any more: what was in doubt there is decided by the next open only.
+   */
+  async waitAdvanced(
+    advanced: number,
+    signal: AbortSignal | undefined,
+    partitions: readonly StorePartition[] = this.partitions,
+  ): Promise<void> {
     signal?.throwIfAborted();
+    for (const { lane } of partitions) if (!this.closed && lane.stopped !== undefined) throw lane.stopped;
     if (this.closed || this.#advances > advanced) return;
     await new Promise<void>((resolve) => {
       const go = () => {
@@ -292,6 +301,20 @@ export class StoreCore implements LaneHost {
 
   settled(batch: Batch): void {
     this.#underWay.delete(batch);
+    this.#tellAdvance();
+  }
+
+  #failed(number: number, cause: unknown): void {
+    const partition = this.partitions[number - 1];
+    partition?.lane.stop(
+      new VarveError(
+        'ERR_VARVE_PARTITION_FAILED',
+        `Partition ${number} of the event store in ${this.engine.directory} has failed. What was acknowledged is safe, and ` +
+          'reads go on. Close the store, look at the disk, and open it again.',
+        { partition: number },
+        cause,
+      ),
+    );
     this.#tellAdvance();
   }
 
