@@ -30,6 +30,7 @@ export {
   type PurgeOptions,
   type ReadAllOptions,
   type ReadStreamOptions,
+  type ScavengeOptions,
   type StreamAppend,
   type StreamAppendResult,
   type SubscribeOptions,
@@ -44,9 +45,10 @@ export {
   parseCheckpoint,
   parsePosition,
 } from './adapter/event-store/position.js';
-export type { ArchivedSegment, PurgeProgress, PurgeReport, PurgeStop } from './adapter/event-store/purge.js';
+export type { PurgeProgress, PurgeReport, PurgeStop } from './adapter/event-store/purge.js';
 export type { RecordedEvent } from './adapter/event-store/recorded-event.js';
 export { type RestoreOptions, restoreBackup } from './adapter/event-store/restore-backup.js';
+export type { ScavengeProgress, ScavengeReport, ScavengeStop } from './adapter/event-store/scavenge.js';
 export type {
   SaveSnapshotResult,
   Snapshot,
@@ -59,6 +61,7 @@ export type { StreamMetadataInput } from './adapter/event-store/stream-metadata.
 export type { StreamMetadata } from './adapter/event-store/stream-state.js';
 export type { ExportProgress } from './adapter/event-store/transfer-export.js';
 export type { ImportProgress } from './adapter/event-store/transfer-import.js';
+export type { ArchivedSegment } from './adapter/event-store/units.js';
 export type { Upcast, Upcaster, VersionedEvent } from './adapter/event-store/upcasters.js';
 export type { AllocateMode, Disk, DiskFeatures, DiskFile, DiskLock, DiskMapping, OpenMode } from './disk/disk.js';
 export { realDisk } from './disk/real-disk.js';

@@ -138,3 +138,33 @@ test('a failed fsync loses nothing that was acknowledged, and leaves no append h
   }
   if (wanted >= 50) expect(told).toBeGreaterThan(wanted / 4);
 });
+
+test('a power cut anywhere in a scavenge loses nothing that is alive, and brings back no revision', async () => {
+  const wanted = runs(10);
+  let states = 0;
+  let scavenged = 0;
+  for (let seed = 1; seed <= wanted; seed++) {
+    const random = new Random(seed);
+    const options = { ...optionsOf(random), partitions: random.pick([1, 1, 2]) };
+    const disk = new SimulatedDisk({ seed, schedule: random.pick(SCHEDULES) });
+    const history = new History();
+    const player = new Player(history, random.fork(), 0.15);
+    let store = await settled('opening', open(disk, options));
+    for (let i = 0; i < 20; i++) await settled('step', player.step(store));
+    const taken = takeStates(disk, history, random.fork(), 0.01, `seed ${seed}`);
+    for (let i = 0; i < 20; i++) {
+      await settled('step', player.step(store));
+      if (i % 8 === 7) await settled('checking', history.check(store));
+      if (i === 10) {
+        await settled('closing', store.close());
+        store = await settled('opening', open(disk, options));
+      }
+    }
+    await settled('closing', store.close());
+    disk.onOperation = undefined;
+    scavenged += player.scavenged;
+    for (const state of taken) states += await checkState(state, options, random, 1);
+  }
+  expect(scavenged).toBeGreaterThan(wanted / 2);
+  expect(states).toBeGreaterThan(wanted);
+});

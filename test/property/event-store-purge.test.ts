@@ -1,4 +1,4 @@
-/** Purges: random histories held against a map of streams, and power cuts at every operation. */
+/** Purges and scavenges: random histories held against a map of streams, and power cuts at every operation. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { EventStore } from 'varve';
@@ -18,6 +18,7 @@ type Command =
   | { readonly kind: 'truncate' | 'maxCount'; readonly stream: number; readonly at: number }
   | { readonly kind: 'delete' | 'tombstone'; readonly stream: number }
   | { readonly kind: 'purge'; readonly back: number | undefined }
+  | { readonly kind: 'scavenge'; readonly threshold: number }
   | { readonly kind: 'reopen' };
 
 const STREAMS = 4;
@@ -31,6 +32,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('purge' as const), back: fc.option(fc.nat(30), { nil: undefined }) }),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('scavenge' as const), threshold: fc.constantFrom(0.01, 0.3, 0.5, 1) }),
+  },
   fc.record({ kind: fc.constant('reopen' as const) }),
 );
 
@@ -40,6 +45,9 @@ class Run {
   /** Events below it may be gone. */
   floor = 0n;
   purged = 0;
+  scavenged = 0;
+  /** Events that were moved by scavenges. */
+  moved = 0;
   /** By stream: what was given up by earlier metadata. */
   readonly given = new Map<string, number>();
   readonly positions = new Map<string, bigint[]>();
@@ -59,6 +67,21 @@ class Run {
     if (step.kind === 'reopen') {
       await store.close();
       return this.open();
+    }
+    if (step.kind === 'scavenge') {
+      const { threshold } = step;
+      const before = await this.#readAll();
+      const dry = await store.scavenge({ threshold, dryRun: true });
+      expect(await this.#readAll()).toEqual(before);
+      const report = await store.scavenge({ threshold });
+      const { segments, events, movedEvents } = report;
+      if (this.options.partitions === 1) expect({ segments, events }).toMatchObject({ segments: dry.segments });
+      this.scavenged += segments;
+      this.moved += movedEvents;
+      // What is shown afterwards was shown before.
+      const after = await this.#readAll();
+      expect(after).toEqual(before.filter((mark) => after.includes(mark)));
+      return;
     }
     if (step.kind === 'purge') {
       const last = BigInt(Math.max(0, ...[...this.positions.values()].flat().map(Number)));
@@ -114,7 +137,38 @@ class Run {
     this.model.set(name, known);
   }
 
+  async #readAll(): Promise<string[]> {
+    const events = await this.store.readAll().toArray();
+    return events.map(({ stream: id, revision, position, lsn }) => `${id}@${revision}:${position}/${lsn}`);
+  }
+
+  /** In every manner of reading, an event is where it was appended, and of a stream a suffix is left. */
+  async #checkAll(): Promise<void> {
+    const all = await this.store.readAll({ filter: { categories: ['s'] } }).toArray();
+    const shown = all.map(({ position }) => position);
+    expect(shown).toEqual([...shown].sort((a, b) => Number(a - b)));
+    const backwards = { direction: 'backwards', filter: { categories: ['s'] } } as const;
+    expect((await this.store.readAll(backwards).toArray()).map(({ position }) => position).reverse()).toEqual(shown);
+    const everything = await this.store.readAll().toArray();
+    expect(everything.filter(({ stream: id }) => id.startsWith('s-'))).toEqual(all);
+    const back = await this.store.readAll({ direction: 'backwards' }).toArray();
+    expect(back.reverse()).toEqual(everything);
+    const middle = shown[shown.length >> 1];
+    if (middle !== undefined) {
+      const from = (await this.store.readAll({ from: middle, filter: { categories: ['s'] } }).toArray())[0];
+      expect(from?.position).toBe(middle);
+    }
+    for (const [name, positions] of this.positions) {
+      const own = all.filter(({ stream: id }) => id === name);
+      expect(own.map(({ revision }) => Number(revision))).toEqual(
+        range(positions.length - own.length, positions.length - 1),
+      );
+      expect(own.map(({ position }) => position)).toEqual(positions.slice(positions.length - own.length));
+    }
+  }
+
   async check(): Promise<void> {
+    await this.#checkAll();
     for (const [name, { head, truncateBefore, maxCount, tombstoned }] of this.model) {
       const found = await this.store.streamHead(name);
       const alive = head >= truncateBefore && head >= 0 && !tombstoned;
@@ -143,7 +197,7 @@ class Run {
 }
 
 test.each([1, 2])('what is kept is there, and revisions go on, with %d partitions', async (partitions) => {
-  let purged = 0;
+  let [purged, scavenged, moved] = [0, 0, 0];
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 20, maxLength: 60 }), async (steps) => {
       const run = new Run(partitions);
@@ -151,17 +205,21 @@ test.each([1, 2])('what is kept is there, and revisions go on, with %d partition
       try {
         for (const step of steps) {
           await run.step(step);
-          if (step.kind === 'purge' || step.kind === 'reopen') await run.check();
+          if (step.kind === 'purge' || step.kind === 'scavenge' || step.kind === 'reopen') await run.check();
         }
         await run.check();
       } finally {
         await run.store.close();
       }
       purged += run.purged;
+      scavenged += run.scavenged;
+      moved += run.moved;
     }),
     { numRuns: runs(15) },
   );
   expect(purged).toBeGreaterThan(0);
+  expect(scavenged).toBeGreaterThan(0);
+  expect(moved).toBeGreaterThan(0);
 });
 
 describe('a crash anywhere in a purge', () => {

@@ -180,3 +180,80 @@ test('a close while appends are under way settles all of them, and what was ackn
     { numRuns: runs(50) },
   );
 });
+
+test('a scavenge beside everything else: what is alive is there, and followers see each event once', async () => {
+  let [moved, left] = [0, 0];
+  const raced: fc.Arbitrary<Act | { readonly do: 'scavenge' | 'purge' }> = fc.oneof(
+    { weight: 8, arbitrary: act.filter((each) => each.do !== 'delete') },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constantFrom('scavenge' as const, 'scavenge' as const, 'purge' as const) }),
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      settings,
+      fc.array(raced, { minLength: 20, maxLength: 80, size: 'max' }),
+      fc.scheduler(),
+      async (given, acts, s) => {
+        await withStore({ ...given, caches: SMALL }, async (store) => {
+          const history = new History();
+          for (let i = 0; i < 12; i++) {
+            for (const name of STREAMS) await history.append(store, [{ stream: name, count: 1 }], 50);
+          }
+          for (const name of ['a', 'b-1', 'c-2']) await store.setStreamMetadata(name, { maxCount: 2 });
+          const seen: RecordedEvent[] = [];
+          const following = (async () => {
+            for await (const each of store.subscribeToAll()) seen.push(each);
+          })();
+          const acting = acts.map((each, i) =>
+            s.schedule(Promise.resolve(i)).then(async (): Promise<unknown> => {
+              if (each.do === 'purge') return store.purge();
+              if (each.do === 'scavenge') {
+                const report = await store.scavenge({ threshold: 0.05 });
+                moved += report.movedEvents;
+                left += report.events;
+                return report;
+              }
+              return play(store, history, each as Act);
+            }),
+          );
+          await s.waitAll();
+          for (const code of codes(await Promise.allSettled(acting))) assert.ok(FINE.has(code), code);
+          const all = await store.readAll().toArray();
+          const last = all.at(-1)?.position ?? 0n;
+          for (let i = 0; i < 200 && (seen.at(-1)?.position ?? 0n) < last; i++) await new Promise(setImmediate);
+          const positions = seen.map(({ position }) => position);
+          assert.deepEqual(
+            positions,
+            [...new Set(positions)].sort((a, b) => Number(a - b)),
+          );
+          const backwards = await store.readAll({ direction: 'backwards' }).toArray();
+          assert.deepEqual(backwards.reverse(), all);
+          for (const id of STREAMS) {
+            const heads = history.lastOf(id);
+            const limit = (await store.getStreamMetadata(id)).maxCount ?? Number.POSITIVE_INFINITY;
+            const living = (await store.readStream(id).toArray()).map(({ revision }) => Number(revision));
+            const first = Math.max(0, heads - limit + 1);
+            assert.deepEqual(
+              living,
+              Array.from({ length: heads - first + 1 }, (_, i) => first + i),
+              id,
+            );
+            const shown = all.filter((each) => each.stream === id).map(({ revision }) => Number(revision));
+            assert.deepEqual(
+              shown,
+              Array.from({ length: shown.length }, (_, i) => heads - shown.length + 1 + i),
+              id,
+            );
+          }
+          await store.close();
+          await following;
+        });
+      },
+    ),
+    { numRuns: runs(12) },
+  );
+  expect(moved).toBeGreaterThan(0);
+  expect(left).toBeGreaterThan(0);
+});

@@ -47,17 +47,42 @@ export class History {
   readonly #issued: Map<number, Issued>;
   readonly tombstoned: Set<string>;
   #refused: Set<number>;
+  /** By stream: events before this revision may have been scavenged. */
+  readonly #given: Map<string, number>;
 
-  constructor(issued: Iterable<[number, Issued]> = [], tombstoned: Iterable<string> = [], refused = new Set<number>()) {
+  constructor(
+    issued: Iterable<[number, Issued]> = [],
+    tombstoned: Iterable<string> = [],
+    refused = new Set<number>(),
+    given: Iterable<[string, number]> = [],
+  ) {
     this.#issued = new Map(issued);
     this.tombstoned = new Set(tombstoned);
     this.#refused = refused;
+    this.#given = new Map(given);
   }
 
   /** As it is now; what comes later is not known to the copy. */
   clone(): History {
     const issued = [...this.#issued].map(([op, entry]): [number, Issued] => [op, { ...entry }]);
-    return new History(issued, this.tombstoned, new Set(this.#refused));
+    return new History(issued, this.tombstoned, new Set(this.#refused), this.#given);
+  }
+
+  /** The newest revision of a stream that an append was told; −1 for none. */
+  lastOf(stream: string): number {
+    const told = [...this.#issued.values()].map(({ acknowledged }) => Number(acknowledged?.get(stream)?.last ?? -1n));
+    return Math.max(-1, ...told);
+  }
+
+  /** Notes what a scavenge or purge that is begun now, alone, may take. Nothing may be appended until it is over. */
+  async givesUp(store: EventStore): Promise<void> {
+    for (const stream of STREAMS) {
+      const { truncateBefore = 0, maxCount, tombstoned } = await store.getStreamMetadata(stream);
+      const head = Number((await store.streamHead(stream))?.revision ?? -1n);
+      const byCount = maxCount === undefined ? 0 : head - maxCount + 1;
+      const oldest = tombstoned ? Number.POSITIVE_INFINITY : Math.max(truncateBefore, byCount);
+      this.#given.set(stream, Math.max(oldest, this.#given.get(stream) ?? 0));
+    }
   }
 
   get acknowledged(): number {
@@ -110,11 +135,13 @@ export class History {
       const events = byStream.get(stream) ?? [];
       const metadata = await store.getStreamMetadata(stream);
       if (this.tombstoned.has(stream)) assert.equal(metadata.tombstoned, true, `${stream} lives again`);
-      const kept = metadata.tombstoned ? [] : events.filter((_, i) => i >= (metadata.truncateBefore ?? 0));
+      const { truncateBefore = 0 } = metadata;
+      const kept = metadata.tombstoned ? [] : events.filter(({ revision }) => revision >= truncateBefore);
       const limited = metadata.maxCount === undefined ? kept : kept.slice(-metadata.maxCount);
       assert.deepEqual(marks(await store.readStream(stream).toArray()), marks(limited), `stream ${stream}`);
       const head = await store.streamHead(stream);
-      assert.equal(head?.revision, kept.length === 0 ? undefined : BigInt(events.length - 1), `head of ${stream}`);
+      if (kept.length > 0 || !this.#given.has(stream))
+        assert.equal(head?.revision, kept.at(-1)?.revision, `head of ${stream}`);
     }
   }
 
@@ -131,13 +158,36 @@ export class History {
     for (const event of all) {
       const events = byStream.get(event.stream) ?? [];
       byStream.set(event.stream, events);
-      assert.equal(event.revision, BigInt(events.length), `revision of ${event.stream}`);
+      const [first] = events;
+      if (first === undefined) assert.ok(this.#mayBeGone(event.stream, Number(event.revision) - 1), event.stream);
+      else assert.equal(event.revision, first.revision + BigInt(events.length), `revision of ${event.stream}`);
       events.push(event);
     }
     return byStream;
   }
 
+  /** All before a revision may be gone, with it. */
+  #mayBeGone(stream: string, revision: number): boolean {
+    return revision < (this.#given.get(stream) ?? 0);
+  }
+
+  /** Appends to a stream never get the same revision, also where events of it are gone. */
+  #checkHeads(): void {
+    const taken = new Set<string>();
+    for (const { parts, acknowledged } of this.#issued.values()) {
+      for (const { stream, count } of parts) {
+        const last = acknowledged?.get(stream)?.last;
+        for (let i = 0; last !== undefined && i < count; i++) {
+          const place = `${stream}@${last - BigInt(i)}`;
+          assert.ok(!taken.has(place), `${place} was given twice`);
+          taken.add(place);
+        }
+      }
+    }
+  }
+
   #checkAppends(all: readonly RecordedEvent[]): void {
+    this.#checkHeads();
     const found = new Map<number, RecordedEvent[]>();
     for (const event of all) {
       const { op } = event.data as Mark;
@@ -148,23 +198,32 @@ export class History {
       const events = found.get(op) ?? [];
       const wanted = parts.reduce((sum, { count }) => sum + count, 0);
       if (this.#refused.has(op)) assert.equal(events.length, 0, `append ${op} was refused`);
-      if (acknowledged !== undefined) assert.equal(events.length, wanted, `append ${op} was acknowledged`);
-      assert.ok(events.length === 0 || events.length === wanted, `append ${op}: ${events.length} of ${wanted} events`);
-      if (events.length === 0) continue;
+      let gone = 0;
       for (const { stream, count } of parts) {
         const own = events.filter((event) => event.stream === stream);
+        const told = acknowledged?.get(stream);
+        const last = told?.last ?? own.at(-1)?.revision;
+        // What is missing has been given up: the first of them, or all that there are.
+        const missing = count - own.length;
+        const lastMissing = last === undefined ? -1 : Number(last) - own.length;
+        const mayMiss = last === undefined ? this.#given.has(stream) : this.#mayBeGone(stream, lastMissing);
+        if (missing > 0 && mayMiss) gone += missing;
         assert.deepEqual(
           own.map(({ data }) => (data as Mark).i),
-          Array.from({ length: count }, (_, i) => i),
+          Array.from({ length: own.length }, (_, i) => missing + i),
         );
-        const told = acknowledged?.get(stream);
-        if (told === undefined || count === 0) continue;
+        if (told === undefined || own.length === 0) continue;
         assert.equal(own.at(-1)?.revision, told.last, `last revision of append ${op}`);
         assert.deepEqual(
           own.map(({ position }) => position),
-          told.positions,
+          told.positions.slice(missing),
         );
       }
+      if (acknowledged !== undefined) assert.equal(events.length + gone, wanted, `append ${op} was acknowledged`);
+      assert.ok(
+        events.length === 0 || events.length + gone === wanted,
+        `append ${op}: ${events.length} of ${wanted} events`,
+      );
     }
   }
 }
@@ -185,14 +244,26 @@ export function open(disk: SimulatedDisk, options: Partial<EventStoreOptions> = 
 export class Player {
   readonly history: History;
   readonly #random: Random;
+  readonly #scavenges: number;
+  /** Segments. */
+  scavenged = 0;
 
-  constructor(history: History, random: Random) {
+  /** `scavenges`: how likely a step is a scavenge, or a purge. */
+  constructor(history: History, random: Random, scavenges = 0) {
     this.history = history;
     this.#random = random;
+    this.#scavenges = scavenges;
+  }
+
+  async #scavenge(store: EventStore): Promise<void> {
+    await this.history.givesUp(store);
+    if (this.#random.chance(0.2)) await store.purge();
+    else this.scavenged += (await store.scavenge({ threshold: this.#random.pick([0.01, 0.2, 0.5]) })).segments;
   }
 
   /** Rejects with what is no mere refusal. */
   async step(store: EventStore): Promise<void> {
+    if (this.#random.chance(this.#scavenges)) return this.#scavenge(store);
     const atOnce = this.#random.pick([1, 1, 1, 2, 4]);
     const actions = Array.from({ length: atOnce }, () => this.#act(store));
     for (const result of await Promise.allSettled(actions)) {

@@ -45,11 +45,11 @@ export function backupError(path: string, problem: string): VarveError {
 }
 
 /** What the disk says becomes `ERR_VARVE_IO`; what others throw (a signal, a hook) stays as it is. */
-export async function tellingDisk<T>(path: string, work: Promise<T>): Promise<T> {
+export async function tellingDisk<T>(what: string, path: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw systemCode(error) === undefined ? error : asVarveError(error, 'The backup', path);
+    throw systemCode(error) === undefined ? error : asVarveError(error, what, path);
   }
 }
 

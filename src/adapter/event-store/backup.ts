@@ -1,9 +1,9 @@
 /**
- * A live backup into another directory: a copy of the segment files, as they are at one moment.
+ * A live backup into another directory: a copy of the segment files and kept files, as they are at one moment.
  *
  * At that moment nothing is being committed in any partition, so a transaction is in it whole or not at all. What is
  * durable never changes, so all but the header page of each newest segment is copied afterwards, while appends go on; no
- * purge runs meanwhile. The copy is opened as a store would be after a crash at that moment.
+ * purge or scavenge runs meanwhile. The copy is opened as a store would be after a crash at that moment.
  *
  * Sealed segments that an earlier backup has brought there are compared, and not copied again.
  */
@@ -30,7 +30,7 @@ import type { StoreCore } from './store-core.js';
 
 const LOCK_NAME = 'LOCK';
 /** What is made beside the segments when a backup is opened as a store, or is left of an interrupted copy. */
-const OURS = /^(?:part_|rewind_).*\.wal|^(?:BACKUP|MANIFEST|.*\.wal)\.tmp$/;
+const OURS = /^(?:part_|rewind_).*\.(?:wal|kept)|^(?:BACKUP|MANIFEST|.*\.(?:wal|kept))\.tmp$/;
 const INDEX_FOLDER = 'index';
 /** The header page of a segment fits into so many bytes. */
 const HEAD_BYTES = 4096;
@@ -113,7 +113,7 @@ async function copyStore(
   return { directory, checkpoint, files: files.length, copiedFiles, copiedBytes };
 }
 
-/** What belongs to a backup of this moment: the segments, newest last, and then the manifest. */
+/** What belongs to a backup of this moment: by partition kept files, then segments, newest last; then the manifest. */
 async function cut(core: StoreCore): Promise<{ sources: Source[]; checkpoint: string }> {
   const { disk, manifestPath } = core.engine.storage;
   const { directory } = core.engine;
@@ -123,6 +123,9 @@ async function cut(core: StoreCore): Promise<{ sources: Source[]; checkpoint: st
       const sources: Source[] = [];
       for (const { log } of core.partitions) {
         await durable(log);
+        for (const { path, name, bytes } of log.kept.files) {
+          sources.push({ path, name, bytes, size: bytes, sealed: true });
+        }
         const segments = log.segments().filter(({ firstLsn, lastLsn }) => lastLsn >= firstLsn);
         const newest = segments.at(-1);
         for (const segment of segments) {

@@ -182,6 +182,11 @@ export class CommitLane {
     });
   }
 
+  /** Why nothing is taken any more; undefined while all is well. */
+  get stopped(): VarveError | undefined {
+    return this.#stopped;
+  }
+
   /** Takes nothing any more: what waits and what comes is rejected with `error`. */
   stop(error: VarveError): void {
     this.#stopped ??= error;

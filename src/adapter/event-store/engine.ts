@@ -5,25 +5,33 @@
  * engine, a replicated one say, can take the local log's place by giving the same promises.
  */
 import type { Log, LogStorage } from '../../log.js';
+import type { ReadOptions } from '../../options.js';
 import type { Partition } from '../../partition.js';
 
-/** One partition: a part of the `Partition` contract. */
-export type EnginePartition = Pick<
-  Partition,
-  | 'number'
-  | 'appendBatch'
-  | 'waitFor'
-  | 'read'
-  | 'purgeBefore'
-  | 'segments'
-  | 'durableLsn'
-  | 'writtenLsn'
-  | 'oldestLsn'
-  | 'durableLsn$'
->;
+/** What is read of a partition. */
+export interface EngineRecord {
+  readonly lsn: number;
+  readonly payload: Uint8Array;
+}
 
-/** One segment, as the partition describes it. */
-export type EngineSegment = ReturnType<EnginePartition['segments']>[number];
+export interface EngineReadOptions extends Pick<ReadOptions, 'to' | 'limit' | 'visibility' | 'signal'> {
+  from?: number;
+  direction?: 'forward' | 'backward';
+}
+
+export interface EngineReading {
+  batches(): AsyncGenerator<readonly EngineRecord[]>;
+  toArray(): Promise<readonly EngineRecord[]>;
+}
+
+/** One partition: a part of the `Partition` contract. */
+export interface EnginePartition
+  extends Pick<
+    Partition,
+    'number' | 'appendBatch' | 'waitFor' | 'purgeBefore' | 'segments' | 'durableLsn' | 'writtenLsn' | 'oldestLsn'
+  > {
+  read(options?: EngineReadOptions): EngineReading;
+}
 
 export interface Engine extends Pick<Log, 'directory' | 'events' | 'stats' | 'close'> {
   /** Where derived files go, the clock, and randomness. */

@@ -37,16 +37,17 @@ import { checkExpectedRevision, type ExpectedRevision, tombstoned, wrongRevision
 import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
-import { type ArchivedSegment, type PurgeProgress, type PurgeReport, purge } from './purge.js';
+import { type PurgeProgress, type PurgeReport, purge } from './purge.js';
 import {
   type Cursors,
+  durableRevision,
   readAllEvents,
-  readableHead,
   readStreamEvents,
   seekPosition,
   streamNotFound,
 } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
+import { type ScavengeProgress, type ScavengeReport, scavenge } from './scavenge.js';
 import {
   type SaveSnapshotResult,
   type Snapshot,
@@ -62,11 +63,13 @@ import { exists, type StreamMetadata, type StreamState } from './stream-state.js
 import { SystemStreams } from './system-streams.js';
 import { type ExportProgress, exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
+import type { ArchivedSegment } from './units.js';
 import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
 const MAX_PARTITIONS = 1024;
 const PARTITIONS_SETTING = 'eventStore.partitions';
+const CODECS_SETTING = 'eventStore.codecs';
 /** The first page of a segment is its header. */
 const SEGMENT_HEADER_BYTES = 4096;
 /** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
@@ -149,7 +152,7 @@ export interface SubscribeOptions {
 }
 
 export interface SubscribeToStreamOptions {
-  /** First revision to deliver; 'end': only what comes. Default 'start'. */
+  /** First revision to deliver; 'end': only what becomes durable from now on. Default 'start'. */
   from?: 'start' | 'end' | bigint;
   signal?: AbortSignal;
 }
@@ -165,6 +168,19 @@ export interface PurgeOptions {
   archive?: (segment: ArchivedSegment) => unknown;
   signal?: AbortSignal;
   onProgress?: (progress: PurgeProgress) => void;
+}
+
+export interface ScavengeOptions {
+  /** Only tell what would be done; bytes are estimated. Default false. */
+  dryRun?: boolean;
+  /** So much of what is written anew must be dead for it to be worth it: above 0, up to 1. Default 0.5. */
+  threshold?: number;
+  /** Bytes read and written in a second, from 1. Default: no limit. */
+  maxBytesPerSecond?: number;
+  /** Awaited before a segment goes, with all events of it. If it throws, the segment stays, and `scavenge` rejects with that. */
+  archive?: (segment: ArchivedSegment) => unknown;
+  signal?: AbortSignal;
+  onProgress?: (progress: ScavengeProgress) => void;
 }
 
 export interface ListStreamsOptions {
@@ -218,6 +234,14 @@ const LIST_CHECKS = {
 const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
 const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
 const BACKUP_CHECKS = { signal: signalOption, onProgress: callback };
+const SCAVENGE_CHECKS = {
+  dryRun: boolean,
+  threshold: share,
+  maxBytesPerSecond: integer(1, Number.MAX_SAFE_INTEGER),
+  archive: callback,
+  signal: signalOption,
+  onProgress: callback,
+};
 const PURGE_CHECKS = {
   dryRun: boolean,
   floor: anything,
@@ -256,7 +280,7 @@ export function checkEventStoreOptions(options: EventStoreOptions) {
  */
 export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
   const { logOptions, decoding } = checkEventStoreOptions(options);
-  const { partitions, headCacheBytes, eventCacheBytes, streamIndexCacheBytes } = options;
+  const { partitions, codec, headCacheBytes, eventCacheBytes, streamIndexCacheBytes } = options;
   const log = await openLog(logOptions);
   try {
     const { storage } = log;
@@ -264,10 +288,12 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
     const kept = storage.setting(PARTITIONS_SETTING);
     const number = partitions ?? (typeof kept === 'number' ? kept : 1);
     if (kept !== undefined && kept !== number) throw otherPartitions(Number(kept), number);
+    const names = storage.setting(CODECS_SETTING);
+    const codecs = makeCodecRegistry(codec, typeof names === 'string' ? JSON.parse(names) : []);
     const segmentSize = logOptions.segmentSize ?? 64 * MIB;
     const core = await StoreCore.open(log, {
       partitions: number,
-      decoding,
+      decoding: { ...decoding, codecs },
       headCacheBytes: headCacheBytes ?? 16 * MIB,
       eventCacheBytes: eventCacheBytes ?? 16 * MIB,
       streamIndexCacheBytes: streamIndexCacheBytes ?? 32 * MIB,
@@ -275,6 +301,8 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
       batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor((segmentSize - SEGMENT_HEADER_BYTES) / BATCHES_PER_SEGMENT)),
     });
     if (kept === undefined) await storage.keepSetting(PARTITIONS_SETTING, number);
+    const customNames = JSON.stringify(codecs.customNames);
+    if (customNames !== (names ?? '[]')) await storage.keepSetting(CODECS_SETTING, customNames);
     return new EventStore(core);
   } catch (error) {
     await log.close().catch(anything); // what is wrong is told by the error that led here
@@ -482,7 +510,7 @@ export class EventStore {
     checkStream(stream, true);
     checkAll(options, { visibility: oneOf('durable', 'written') }, 'options');
     const state = await this.#core.state(stream);
-    const head = options.visibility === 'durable' ? await readableHead(this.#core, stream, state.head) : state.head;
+    const head = options.visibility === 'durable' ? await durableRevision(this.#core, stream) : state.head;
     return exists(state, head) ? { revision: BigInt(head), metadata: state.metadata } : undefined;
   }
 
@@ -557,7 +585,7 @@ export class EventStore {
     const { from = 'start' } = options;
     if (from !== 'start' && from !== 'end') revision(from, 'from');
     const core = this.#core;
-    const end = from === 'end' ? Promise.resolve(core.state(stream)).then(({ head }) => head + 1) : undefined;
+    const end = from === 'end' ? durableRevision(core, stream).then((last) => last + 1) : undefined;
     end?.catch(anything); // whoever iterates is told
     return new LiveStream(async function* (ending) {
       core.refuseClosed();
@@ -758,7 +786,9 @@ export class EventStore {
     if (typeof directory !== 'string' || directory === '') throw invalid('directory', directory, 'a path');
     checkAll(options, BACKUP_CHECKS, 'options');
     const { signal, onProgress } = options;
-    return this.#inTurn(() => tellingDisk(directory, backup(this.#core, { directory, signal, onProgress })));
+    return this.#inTurn(() =>
+      tellingDisk('The backup', directory, backup(this.#core, { directory, signal, onProgress })),
+    );
   }
 
   // Metadata and deletion
@@ -882,6 +912,22 @@ export class EventStore {
     });
   }
 
+  /**
+   * Gives up the oldest segments of each partition though something in them is alive, which is written into kept files:
+   * as many as are worth it by `threshold`. Events that are alive keep position, LSN and revision; nothing that reads or
+   * subscribes notices. See docs/event-store-retention.md. One purge, scavenge or backup runs at a time. Rejects as
+   * appending and reading do, with what the hooks throw, and with the signal's reason; what was done before stays so.
+   */
+  async scavenge(options: ScavengeOptions = {}): Promise<ScavengeReport> {
+    this.#core.refuseClosed();
+    checkAll(options, SCAVENGE_CHECKS, 'options');
+    const { dryRun = false, threshold = 0.5, maxBytesPerSecond = Number.POSITIVE_INFINITY } = options;
+    const { archive, signal, onProgress } = options;
+    const metadataWrite = (stream: string, metadata: StreamMetadata) => this.#metadataWrite(stream, metadata);
+    const request = { dryRun, threshold, maxBytesPerSecond, archive, signal, onProgress, metadataWrite };
+    return this.#inTurn(() => tellingDisk('Scavenging', this.directory, scavenge(this.#core, request)));
+  }
+
   /** Work that moves or copies segments, one after the other. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#maintenance.then(work);
@@ -938,6 +984,11 @@ function toResult({ nextRevision, firstPosition, created, time }: Committed, eve
     createdNewStream: created,
     created: events === 0 ? undefined : new Date(time),
   };
+}
+
+function share(value: unknown, option: string): void {
+  if (typeof value !== 'number' || !(value > 0 && value <= 1))
+    throw invalid(option, value, 'a number above 0, up to 1');
 }
 
 function revision(value: unknown, option: string): void {

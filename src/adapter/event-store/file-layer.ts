@@ -1,5 +1,5 @@
 /**
- * The layer of a sealed segment: its index file, made again from the log where it is missing or damaged.
+ * The layer of a sealed segment or of a kept file: its index file, made again from the log where it is missing or damaged.
  */
 import type { Disk } from '../../disk/disk.js';
 import { VarveError } from '../../errors.js';
@@ -8,6 +8,7 @@ import { decodeHead, type EnvelopeHead, KIND_EVENT } from './envelope.js';
 import type { IndexCache } from './index-cache.js';
 import { IndexFile, type IndexValue } from './index-file.js';
 import { IndexDamaged, type IndexIdentity } from './index-header.js';
+import { compareKeys } from './index-key.js';
 import { type IndexLayer, type Key, type KeyKind, MemoryLayer, type Postings } from './index-layer.js';
 import { type IndexEntry, writeIndexFile } from './index-writer.js';
 
@@ -58,6 +59,8 @@ export class FileLayer implements IndexLayer {
   readonly #cache: IndexCache;
   #file: Promise<IndexFile> | undefined;
   #gone = false;
+  /** The layer that holds what is left of this one's events, once this one is gone. */
+  #next: IndexLayer | undefined;
 
   /** The file need not be there: it is looked for, and made where it must be, when something is asked of it. */
   constructor(log: EnginePartition, disk: Disk, path: string, identity: IndexIdentity, cache: IndexCache) {
@@ -69,9 +72,14 @@ export class FileLayer implements IndexLayer {
     this.#cache = cache;
   }
 
-  find({ kind, name }: Key): Promise<Postings | undefined> {
-    const key = PREFIXES[kind] + name;
-    return this.#mending(async (file) => this.#postings(await file.get(key)));
+  get lastLsn(): number {
+    return this.#identity.lastLsn;
+  }
+
+  async find(key: Key): Promise<Postings | undefined> {
+    const wanted = PREFIXES[key.kind] + key.name;
+    const found = await this.#mending(async (file) => this.#postings(await file.get(wanted)));
+    return found === undefined && this.#gone ? this.#clip(await this.#next?.find(key)) : found;
   }
 
   async *streams(prefix: string): AsyncGenerator<readonly [string, Postings]> {
@@ -88,18 +96,34 @@ export class FileLayer implements IndexLayer {
         }
         return some;
       });
-      if (entries === undefined) return;
+      if (entries === undefined) break;
       yield* entries;
       const last = entries[entries.length - 1];
       if (last === undefined) return;
       after = begin + last[0];
     }
+    for await (const [stream, found] of this.#next?.streams(prefix) ?? []) {
+      const postings = this.#clip(found);
+      const seen = after !== undefined && compareKeys(begin + stream, after) <= 0;
+      if (postings !== undefined && !seen) yield [stream, postings];
+    }
   }
 
-  async close(): Promise<void> {
+  /** Closes it. Who still asks it gets what `next` has of its events: nothing where that is undefined. */
+  async close(next?: IndexLayer): Promise<void> {
+    this.#next = next;
     this.#gone = true;
     const file = await this.#file?.catch(() => undefined); // what was wrong was told to whoever asked for it
     await file?.close();
+  }
+
+  /** What lies in the range of this layer. */
+  #clip(found: Postings | undefined): Postings | undefined {
+    if (found === undefined) return undefined;
+    const { baseLsn, lastLsn } = this.#identity;
+    const lsns = found.lsns.filter((lsn) => lsn >= baseLsn && lsn <= lastLsn);
+    const first = found.lsns.findIndex((lsn) => lsn >= baseLsn);
+    return lsns.length === 0 ? undefined : { firstRevision: found.firstRevision + first, lsns };
   }
 
   #postings(found: IndexValue | undefined): Postings | undefined {

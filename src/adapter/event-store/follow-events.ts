@@ -12,8 +12,9 @@ const FELL_BEHIND_EVENTS = 1024;
 type Following = AsyncGenerator<Piece<RecordedEvent>>;
 
 /**
- * Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed. `onLevel` is told each
- * position up to which all that fits has been handed on, and taken.
+ * Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed, and rejects with
+ * `ERR_VARVE_PARTITION_FAILED`, behind what is durable, when a partition has failed. `onLevel` is told each position up to
+ * which all that fits has been handed on, and taken.
  */
 export function followAll(
   core: StoreCore,
@@ -55,7 +56,7 @@ async function* allPieces(
   }
 }
 
-/** Events of one stream from a revision on, for ever. Ends when the store is closed. */
+/** Events of one stream from a revision on, for ever. Ends as `followAll` does, by the stream's own partition. */
 export function followStream(
   core: StoreCore,
   stream: string,
@@ -96,7 +97,7 @@ async function* streamPieces(
       caughtUp = true;
       yield 'caughtUp';
     }
-    await core.waitAdvanced(advanced, signal);
+    await core.waitAdvanced(advanced, signal, [core.partitionOf(stream)]);
   }
 }
 

@@ -7,11 +7,13 @@
 import { join } from 'node:path';
 import type { Disk } from '../../disk/disk.js';
 import { systemCode } from '../../errors.js';
-import type { Engine, EnginePartition } from './engine.js';
+import type { Engine } from './engine.js';
 import { FileLayer, readLayer, type Visit, writeLayer } from './file-layer.js';
 import type { IndexCache } from './index-cache.js';
 import type { IndexIdentity } from './index-header.js';
-import { MemoryLayer } from './index-layer.js';
+import { type IndexLayer, MemoryLayer } from './index-layer.js';
+import type { KeptFile } from './kept-file.js';
+import type { StoreLog } from './store-log.js';
 import { StreamIndex } from './stream-index.js';
 
 const FOLDER = 'index';
@@ -24,19 +26,23 @@ export async function makeIndexFolder({ directory, storage }: Engine): Promise<v
 export class IndexKeeper {
   readonly index = new StreamIndex();
   readonly #engine: Engine;
-  readonly #log: EnginePartition;
+  readonly #log: StoreLog;
   readonly #cache: IndexCache;
+  readonly #keptLayers = new Map<KeptFile, IndexLayer>();
   /** Files are written one after the other; it never rejects. */
   #work: Promise<void> = Promise.resolve();
 
-  constructor(engine: Engine, log: EnginePartition, cache: IndexCache) {
+  constructor(engine: Engine, log: StoreLog, cache: IndexCache) {
     this.#engine = engine;
     this.#log = log;
     this.#cache = cache;
   }
 
-  /** Files for the sealed segments; the last one is read into memory, and `visit` sees its events. */
+  /** Files for the sealed segments and kept files; the last segment is read into memory, and `visit` sees its events. */
   async open(visit: Visit): Promise<void> {
+    const { files } = this.#log.kept;
+    for (const file of files) this.#keptLayers.set(file, this.#keptFileLayer(file));
+    this.index.dropBefore(0, [...this.#keptLayers.values()]);
     const segments = this.#log.segments();
     for (const { index, firstLsn, lastLsn } of segments.slice(0, -1)) {
       this.index.push(this.#fileLayer(this.#identity(index, firstLsn, lastLsn)));
@@ -45,7 +51,8 @@ export class IndexKeeper {
     if (last !== undefined) {
       this.index.push(await readLayer(this.#log, this.#identity(last.index, last.firstLsn, last.lastLsn), visit));
     }
-    await this.#removeStrays(segments.map(({ index }) => index));
+    const wanted = [...segments.map(({ index }) => this.#nameOf(index)), ...files.map(nameOfKept)];
+    await this.#removeStrays(new Set(wanted));
   }
 
   /** The layer for events that are in `segment`, the newest. */
@@ -58,18 +65,46 @@ export class IndexKeeper {
     return layer;
   }
 
-  /** The segments before the oldest that is kept are gone. */
-  async purged(): Promise<void> {
+  /** The layer of a kept file that is in use. */
+  layerOfKept(file: KeptFile): IndexLayer {
+    return this.#keptLayers.get(file) as IndexLayer;
+  }
+
+  /** Writes the layer of a kept file that is going to be used. */
+  async addKept(file: KeptFile, layer: MemoryLayer): Promise<void> {
+    const done = await this.#write(this.#pathOfKept(file), this.#identityOfKept(file), layer);
+    this.#keptLayers.set(file, done ? this.#keptFileLayer(file) : layer);
+  }
+
+  /**
+   * Segments before the oldest that the log has, or kept files, are gone. What is left of them is in the kept file `next`:
+   * who goes through the old layers finds it there.
+   */
+  async moved(next?: KeptFile): Promise<void> {
+    const { kept } = this.#log;
     const [oldest] = this.#log.segments();
-    if (oldest === undefined) return;
-    const dropped = this.index.dropBefore(oldest.index);
-    this.#work = this.#work.then(async () => {
-      for (const layer of dropped) {
-        if (layer instanceof FileLayer) await layer.close();
-        await this.#remove(this.#pathOf(layer.segment));
-      }
+    const successor = next && this.layerOfKept(next);
+    const dropped = new Set(
+      this.index.dropBefore(
+        oldest?.index ?? 0,
+        kept.files.map((file) => this.layerOfKept(file)),
+      ),
+    );
+    const paths = [...dropped].map(({ segment }) => this.#pathOf(segment));
+    for (const [file, layer] of this.#keptLayers) {
+      if (kept.files.includes(file)) continue;
+      this.#keptLayers.delete(file);
+      paths.push(this.#pathOfKept(file));
+      dropped.add(layer);
+    }
+    const closing: Promise<void>[] = [];
+    for (const layer of dropped) if (layer instanceof FileLayer) closing.push(layer.close(successor));
+    const removing = this.#work.then(async () => {
+      await Promise.all(closing);
+      for (const path of paths) await this.#remove(path);
     });
-    await this.#work;
+    this.#work = removing.catch(() => {}); // the caller is told, and what stays is removed by the next open
+    await removing;
   }
 
   /** Resolves when what was begun is done. */
@@ -83,17 +118,21 @@ export class IndexKeeper {
     const segment = this.#log.segments().find(({ index }) => index === layer.segment);
     if (segment === undefined) return; // purged meanwhile
     const identity = this.#identity(segment.index, segment.firstLsn, segment.lastLsn);
+    if (await this.#write(this.#pathOf(layer.segment), identity, layer)) this.index.replace(this.#fileLayer(identity));
+  }
+
+  async #write(path: string, identity: IndexIdentity, layer: MemoryLayer): Promise<boolean> {
     try {
-      await writeLayer(this.#disk, this.#pathOf(layer.segment), identity, layer);
-      this.index.replace(this.#fileLayer(identity));
+      await writeLayer(this.#disk, path, identity, layer);
+      return true;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#engine.events.emit('degraded', { option: 'index', wanted: 'file', used: 'memory', reason });
+      return false;
     }
   }
 
-  async #removeStrays(segments: readonly number[]): Promise<void> {
-    const wanted = new Set(segments.map((segment) => this.#nameOf(segment)));
+  async #removeStrays(wanted: ReadonlySet<string>): Promise<void> {
     const ours = this.#nameOf(0).split('.')[0] as string;
     for (const name of await this.#disk.list(join(this.#engine.directory, FOLDER))) {
       if (name.startsWith(`${ours}.`) && !wanted.has(name))
@@ -111,6 +150,14 @@ export class IndexKeeper {
     return new FileLayer(this.#log, this.#disk, this.#pathOf(identity.segment), identity, this.#cache);
   }
 
+  #keptFileLayer(file: KeptFile): FileLayer {
+    return new FileLayer(this.#log, this.#disk, this.#pathOfKept(file), this.#identityOfKept(file), this.#cache);
+  }
+
+  #identityOfKept({ range, firstLsn, lastLsn }: KeptFile): IndexIdentity {
+    return this.#identity(range.lastSegment, firstLsn, lastLsn);
+  }
+
   #identity(segment: number, baseLsn: number, lastLsn: number): IndexIdentity {
     return { storeId: this.#engine.storage.storeId, partition: this.#log.number, segment, baseLsn, lastLsn };
   }
@@ -123,7 +170,16 @@ export class IndexKeeper {
     return join(this.#engine.directory, FOLDER, this.#nameOf(segment));
   }
 
+  #pathOfKept(file: KeptFile): string {
+    return join(this.#engine.directory, FOLDER, nameOfKept(file));
+  }
+
   get #disk(): Disk {
     return this.#engine.storage.disk;
   }
+}
+
+/** Another one for each generation: what is left of the same segments differs. */
+function nameOfKept({ range: { partition, firstSegment, lastSegment, generation } }: KeptFile): string {
+  return `part_${partition}.${firstSegment}-${lastSegment}.${generation}.idx`;
 }

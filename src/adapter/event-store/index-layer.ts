@@ -1,7 +1,8 @@
 /**
  * One layer of a partition's index: where the events of one segment are, by stream, category, type and tag.
  *
- * A segment that is still written to has a layer in memory; a sealed one has an index file. Both answer alike.
+ * A segment that is still written to has a layer in memory; a sealed one has an index file, and so has a kept file, which
+ * stands for several segments. All answer alike.
  */
 
 /** What events are found by. */
@@ -23,6 +24,8 @@ export interface Postings {
 export interface IndexLayer {
   /** Index of the segment in its partition. */
   readonly segment: number;
+  /** No event of this layer lies behind it. */
+  readonly lastLsn: number;
   /** The events of `key` in this segment; undefined where there are none. */
   find(key: Key): Postings | undefined | Promise<Postings | undefined>;
   /** Streams whose id begins with `prefix`, and their postings. In no order that callers may rely on. */
@@ -42,6 +45,7 @@ interface GrowingPostings extends Postings {
 /** The layer of a segment that is written to. */
 export class MemoryLayer implements IndexLayer {
   readonly segment: number;
+  lastLsn = 0;
   readonly #keys: Record<KeyKind, Map<string, GrowingPostings>> = {
     stream: new Map(),
     category: new Map(),
@@ -55,6 +59,7 @@ export class MemoryLayer implements IndexLayer {
 
   /** Adds an event; LSNs ascend, and so do the revisions of a stream. */
   add(lsn: number, event: { stream: string; revision: number; type: string; tags: readonly string[] }): void {
+    this.lastLsn = lsn;
     this.#post('stream', event.stream, lsn, event.revision);
     this.#post('category', categoryOf(event.stream), lsn, 0);
     this.#post('type', event.type, lsn, 0);

@@ -1,5 +1,6 @@
 /**
- * Purging: the oldest segments go, as a whole, when nothing in them is to be kept any more.
+ * Purging: the oldest segments go, as a whole, when nothing in them is to be kept any more; and before them the files in
+ * which a scavenge has kept what was alive of older ones.
  *
  * The failure to avoid: a stream's newest event goes with its segment, and after a reopen the stream begins again at
  * revision 0; or its newest metadata go, and a deleted stream comes back. So before a segment goes, the metadata of each
@@ -7,33 +8,17 @@
  * the next purge finds nothing to append. No transaction is cut off: one that was not brought to its end is the last
  * record of its partition, and the segment of that one never goes.
  */
-import type { StreamWrite } from './commit-lane.js';
-import type { EnginePartition, EngineSegment } from './engine.js';
-import { envelopeKind, KIND_EVENT } from './envelope.js';
-import type { IndexLayer } from './index-layer.js';
-import type { RecordedEvent } from './recorded-event.js';
+import { carryOver, type MetadataWrite, type NewestHere } from './carry-over.js';
 import { type Floor, isNewestEvent, isNewestMetadata, judge, type SegmentVerdict } from './retention.js';
+import { removeKept } from './scavenge-unit.js';
 import type { StoreCore, StorePartition } from './store-core.js';
-import { isMetadataStream, type StreamMetadata, streamOfMetadata } from './stream-state.js';
-
-/** Streams whose metadata are appended again are collected up to so many. */
-const CARRIED_AT_ONCE = 256;
-
-/** A segment that is about to go. */
-export interface ArchivedSegment {
-  readonly partition: number;
-  /** Index in its partition. */
-  readonly segment: number;
-  readonly firstLsn: number;
-  readonly lastLsn: number;
-  /** Everything in it, in order. Can be iterated until the hook has resolved. */
-  readonly events: AsyncIterable<RecordedEvent>;
-}
+import type { StreamMetadata } from './stream-state.js';
+import { type ArchiveHook, archive, segmentBehind, type Unit, unitsOf } from './units.js';
 
 /** Where a partition's purge ended. */
 export interface PurgeStop {
   readonly partition: number;
-  /** The oldest segment that was left. */
+  /** The oldest segment that was left, or the first that is in the oldest kept file. */
   readonly segment: number;
   /**
    * 'newest': there is no older one. 'living': an event of `stream` is to be kept. 'carried': more than half of what would
@@ -45,6 +30,7 @@ export interface PurgeStop {
 
 export interface PurgeReport {
   readonly dryRun: boolean;
+  /** Segments and kept files. */
   readonly segments: number;
   /** Of their files that were in use. */
   readonly bytes: number;
@@ -67,15 +53,14 @@ export interface PurgeRequest {
   readonly dryRun: boolean;
   /** By partition. */
   readonly floors: readonly Floor[];
-  readonly archive: ((segment: ArchivedSegment) => unknown) | undefined;
+  readonly archive: ArchiveHook | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: PurgeProgress) => void) | undefined;
-  readonly metadataWrite: (stream: string, metadata: StreamMetadata) => StreamWrite;
+  readonly metadataWrite: MetadataWrite;
 }
 
 interface Candidate extends SegmentVerdict {
-  readonly segment: EngineSegment;
-  readonly layer: IndexLayer;
+  readonly unit: Unit;
 }
 
 /** Rejects with what `archive` or `onProgress` throws, the signal's reason, and as appending and reading do. */
@@ -91,11 +76,11 @@ export async function purge(core: StoreCore, request: PurgeRequest): Promise<Pur
       signal?.throwIfAborted();
       core.refuseClosed();
       if (!dryRun && !(await giveUp(core, partition, candidate, request))) {
-        stop = { partition: number, segment: candidate.segment.index, reason: 'reading' };
+        stop = { partition: number, segment: candidate.unit.firstSegment, reason: 'reading' };
         break;
       }
       segments++;
-      bytes += candidate.segment.bytes;
+      bytes += candidate.unit.bytes;
       events += candidate.events;
       emptiedStreams += candidate.emptied;
       onProgress?.({ partition: number, segments, bytes, events });
@@ -111,8 +96,7 @@ async function planPurge(
   floor: Floor,
   signal: AbortSignal | undefined,
 ): Promise<{ candidates: Candidate[]; stop: PurgeStop }> {
-  const { log, index } = partition;
-  const { number } = log;
+  const { number } = partition.log;
   const candidates: Candidate[] = [];
   /** As many of them as are worth it. */
   let worth = 0;
@@ -122,110 +106,44 @@ async function planPurge(
     const stop: PurgeStop =
       next === undefined
         ? { partition: number, segment, reason, ...(stream === undefined ? {} : { stream }) }
-        : { partition: number, segment: next.segment.index, reason: 'carried' };
+        : { partition: number, segment: next.unit.firstSegment, reason: 'carried' };
     return { candidates: candidates.slice(0, worth), stop };
   };
-  const segments = log.segments();
-  for (const segment of segments.slice(0, -1)) {
+  const units = unitsOf(partition);
+  for (const unit of units) {
     signal?.throwIfAborted();
     core.refuseClosed();
-    const layer = index.layers.find((one) => one.segment === segment.index);
-    // What is not indexed to its end yet, or ends with what may be an unfinished transaction, counts as the newest.
-    if (layer === undefined || layer === index.newest || segment.lastLsn >= log.writtenLsn)
-      return stopAt(segment.index, 'newest');
-    const verdict = await judge(core, partition, layer, floor);
-    if (verdict.living !== undefined) return stopAt(segment.index, 'living', verdict.living);
-    candidates.push({ ...verdict, segment, layer });
+    const verdict = await judge(core, partition, unit.layer, floor);
+    if (verdict.living !== undefined) return stopAt(unit.firstSegment, 'living', verdict.living);
+    candidates.push({ ...verdict, unit });
     events += verdict.events;
     carried += verdict.carried;
     if (carried * 2 <= events) worth = candidates.length;
   }
-  return stopAt(segments.at(-1)?.index ?? 0, 'newest');
+  return stopAt(segmentBehind(partition, units), 'newest');
 }
 
-/** Gives one segment up; false if a reader is inside of it. */
+/** Gives one segment or kept file up; false if a reader is inside of it. */
 async function giveUp(
   core: StoreCore,
   partition: StorePartition,
-  { segment, layer }: Candidate,
-  request: PurgeRequest,
+  { unit }: Candidate,
+  { archive: hook, metadataWrite, signal }: PurgeRequest,
 ): Promise<boolean> {
   const { log, keeper } = partition;
-  if (request.archive !== undefined) await archive(core, partition, segment, request.archive);
-  await carryOver(core, partition, layer, request);
-  const { segments } = await log.purgeBefore(segment.lastLsn + 1);
-  if (segments > 0) await keeper.purged();
+  if (hook !== undefined) await archive(core, partition, unit, hook);
+  await carryOver(core, partition, unit.layer, { carried: knownFromHere, metadataWrite, signal });
+  if (unit.kept !== undefined) {
+    await removeKept(partition, unit.kept);
+    return true;
+  }
+  const { segments } = await log.purgeBefore(unit.lastLsn + 1);
+  if (segments > 0) await keeper.moved();
   return segments > 0;
 }
 
-async function archive(
-  core: StoreCore,
-  { log }: StorePartition,
-  { index: segment, firstLsn, lastLsn }: EngineSegment,
-  hook: (segment: ArchivedSegment) => unknown,
-): Promise<void> {
-  const events = eventsOf(core, log, firstLsn, lastLsn);
-  try {
-    await hook({ partition: log.number, segment, firstLsn, lastLsn, events });
-  } finally {
-    await events.return(undefined); // a reading that was left half-way would hold the segment
-  }
-}
-
-async function* eventsOf(
-  core: StoreCore,
-  log: EnginePartition,
-  from: number,
-  to: number,
-): AsyncGenerator<RecordedEvent> {
-  for await (const batch of log.read({ from, to }).batches()) {
-    for (const record of batch) if (envelopeKind(record.payload) === KIND_EVENT) yield core.decode(log, record);
-  }
-}
-
-/** Appends again what is known from this segment alone. When it resolves, all that was decided by is durable. */
-async function carryOver(
-  core: StoreCore,
-  { lane }: StorePartition,
-  layer: IndexLayer,
-  { metadataWrite, signal }: PurgeRequest,
-): Promise<void> {
-  const { batchBytes } = core.options;
-  const known = async (name: string, revision: number): Promise<StreamMetadata | undefined> => {
-    const metadataStream = isMetadataStream(name);
-    const state = await core.state(metadataStream ? streamOfMetadata(name) : name);
-    if (metadataStream) return isNewestMetadata(revision, state) ? state.metadata : undefined;
-    return isNewestEvent(revision, state) ? { ...state.metadata, head: state.head } : undefined;
-  };
-  const waiting: { name: string; revision: number }[] = [];
-  const append = async () => {
-    while (waiting.length > 0) {
-      await lane.insert(async () => {
-        const writes = new Map<string, StreamWrite>();
-        let bytes = 0;
-        for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-          // Asked again: in this turn the answer stays true.
-          const metadata = await known(next.name, next.revision);
-          const stream = isMetadataStream(next.name) ? streamOfMetadata(next.name) : next.name;
-          if (metadata !== undefined) {
-            const write = metadataWrite(stream, metadata);
-            bytes += write.events.reduce((sum, event) => sum + event.bytes.length, 0);
-            if (writes.has(stream) || (writes.size > 0 && bytes > batchBytes)) break;
-            writes.set(stream, write);
-          }
-          waiting.shift();
-        }
-        return [...writes.values()];
-      });
-    }
-  };
-  for await (const [name, { firstRevision, lsns }] of layer.streams('')) {
-    const revision = firstRevision + lsns.length - 1;
-    if ((await known(name, revision)) === undefined) continue;
-    signal?.throwIfAborted();
-    waiting.push({ name, revision });
-    if (waiting.length >= CARRIED_AT_ONCE) await append();
-  }
-  await append();
-  await lane.insert(async () => []);
+/** What a stream's metadata must say once this is gone. */
+function knownFromHere({ ofMetadata, revision, state }: NewestHere): StreamMetadata | undefined {
+  if (ofMetadata) return isNewestMetadata(revision, state) ? state.metadata : undefined;
+  return isNewestEvent(revision, state) ? { ...state.metadata, head: state.head } : undefined;
 }

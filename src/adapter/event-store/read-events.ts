@@ -6,6 +6,7 @@ import { tombstoned } from './expected-revision.js';
 import type { Key } from './index-layer.js';
 import type { RecordedEvent } from './recorded-event.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StoreLog } from './store-log.js';
 import { exists, oldestRevision } from './stream-state.js';
 
 /** Events are fetched and handed on in pieces of so many. */
@@ -42,7 +43,8 @@ export async function* readStreamEvents(
     return;
   }
   const { log } = core.partitionOf(stream);
-  const head = await readableHead(core, stream, state.head);
+  const durable = log.durableLsn;
+  const head = await durableHead(core, stream, state.head, durable);
   const { maxAge } = state.metadata;
   const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
   let left = maxCount;
@@ -64,11 +66,16 @@ export async function* readStreamEvents(
   core.refuseClosed(); // closed layers find nothing: what was read may not be all
 }
 
-/** The newest durable revision of a stream whose newest one is `head`; −1 where there is none. */
-export async function readableHead(core: StoreCore, stream: string, head: number): Promise<number> {
-  const { log } = core.partitionOf(stream);
-  const durable = log.durableLsn;
-  if (log.writtenLsn <= durable) return head;
+/** The newest durable revision of a stream, now; −1 where there is none. */
+export async function durableRevision(core: StoreCore, stream: string): Promise<number> {
+  const durable = core.partitionOf(stream).log.durableLsn;
+  const { head } = await core.state(stream);
+  return durableHead(core, stream, head, durable);
+}
+
+/** The newest revision up to the LSN `durable` of a stream whose newest one is `head`; −1 where there is none. */
+async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
+  if (core.partitionOf(stream).log.writtenLsn <= durable) return head;
   let newest = head;
   for await (const range of core.lsnsOf(stream, 0, head, true)) {
     for (const lsn of range) {
@@ -93,12 +100,27 @@ async function seekIn(core: StoreCore, { log }: StorePartition, position: number
   if (core.options.partitions === 1) return Math.min(Math.max(position, low), high);
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const [record] = await core.records.readKept(log, [middle]);
-    // Purged meanwhile: what is looked for lies behind it.
-    if (record === undefined || envelopePosition(record.payload) < position) low = middle + 1;
+    // The first one from there on: not every LSN has a record in kept files.
+    const record = await firstFrom(log, middle, high - 1);
+    if (record === undefined) high = middle;
+    else if (envelopePosition(record.payload) < position) low = record.lsn + 1;
     else high = middle;
   }
   return low;
+}
+
+/** The first record of a range: not every LSN has one in kept files. */
+async function firstFrom(log: StoreLog, from: number, to: number): Promise<Found | undefined> {
+  for (;;) {
+    const oldest = log.oldestLsn;
+    try {
+      const range = { from: Math.max(from, oldest), to, limit: 1, visibility: 'written' as const };
+      return (await log.read(range).toArray())[0];
+    } catch (error) {
+      const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+      if (!purged || log.oldestLsn === oldest) throw error;
+    }
+  }
 }
 
 export interface AllRange {

@@ -3,7 +3,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.js';
-import type { EnginePartition } from './engine.js';
+import { purgedLsn, type StoreLog } from './store-log.js';
 
 /** LSNs no further apart than this are read in one go. */
 const NEAR = 32;
@@ -25,7 +25,32 @@ export class RecordReader {
   }
 
   /** The records at `lsns`, in that order, which must ascend or descend. Throws as `Partition.read` does. */
-  async read(partition: EnginePartition, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
+  async read(partition: StoreLog, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
+    const found = await this.readKept(partition, lsns, signal);
+    const lost = lsns.find((lsn, i) => found[i]?.lsn !== lsn);
+    if (lost !== undefined) throw purgedLsn(partition.number, lost, partition.oldestLsn);
+    return found;
+  }
+
+  /** The same, without the records that were purged, were it only now. */
+  async readKept(partition: StoreLog, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
+    for (;;) {
+      const below = partition.keptBelow;
+      try {
+        const oldest = partition.oldestLsn;
+        return await this.#read(
+          partition,
+          lsns.filter((lsn) => lsn >= oldest),
+          signal,
+        );
+      } catch (error) {
+        const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+        if (!purged || partition.keptBelow === below) throw error;
+      }
+    }
+  }
+
+  async #read(partition: StoreLog, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
     const found: (FoundRecord | undefined)[] = [];
     const missing: number[] = [];
     for (const lsn of lsns) {
@@ -37,28 +62,11 @@ export class RecordReader {
       const read = await this.#readAll(partition, missing, signal);
       for (let i = 0; i < lsns.length; i++) found[i] ??= read.get(lsns[i] as number);
     }
-    return found as FoundRecord[];
-  }
-
-  /** The same, without the records that were purged, were it only now. */
-  async readKept(partition: EnginePartition, lsns: readonly number[], signal?: AbortSignal): Promise<FoundRecord[]> {
-    for (;;) {
-      const oldest = partition.oldestLsn;
-      try {
-        return await this.read(
-          partition,
-          lsns.filter((lsn) => lsn >= oldest),
-          signal,
-        );
-      } catch (error) {
-        const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
-        if (!purged || partition.oldestLsn === oldest) throw error;
-      }
-    }
+    return found.filter((record) => record !== undefined);
   }
 
   async #readAll(
-    partition: EnginePartition,
+    partition: StoreLog,
     lsns: readonly number[],
     signal: AbortSignal | undefined,
   ): Promise<Map<number, FoundRecord>> {
@@ -73,15 +81,22 @@ export class RecordReader {
         wanted.add(to);
       }
       const options = { from, to, visibility: 'written' as const, ...(signal === undefined ? {} : { signal }) };
-      for await (const batch of partition.read(options).batches()) {
-        for (const { lsn, payload } of batch) {
-          if (!wanted.delete(lsn)) continue;
-          read.set(lsn, { lsn, payload });
-          // A copy: the payload is a view of a window that would stay in memory with it.
-          this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+      try {
+        for await (const batch of partition.read(options).batches()) {
+          for (const { lsn, payload } of batch) {
+            if (!wanted.delete(lsn)) continue;
+            read.set(lsn, { lsn, payload });
+            // A copy: the payload is a view of a window that would stay in memory with it.
+            this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+          }
         }
+      } catch (error) {
+        // What was only written, and lost by a sync that failed, is no damage: the partition has failed, and says so.
+        const corrupt = error instanceof VarveError && error.code === 'ERR_VARVE_CORRUPT';
+        if (corrupt && to > partition.durableLsn) await partition.waitFor(to, options);
+        throw error;
       }
-      const [lost] = wanted;
+      const lost = [...wanted].find((lsn) => lsn >= partition.keptBelow); // below that it may have been given up
       if (lost !== undefined) {
         throw new VarveError(
           'ERR_VARVE_LSN_OUT_OF_RANGE',
@@ -93,7 +108,7 @@ export class RecordReader {
     return read;
   }
 
-  #keyOf(partition: EnginePartition, lsn: number): number {
+  #keyOf(partition: StoreLog, lsn: number): number {
     return lsn * this.#partitions + partition.number - 1;
   }
 }

@@ -38,5 +38,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
   const { from, directory, disk, signal, onProgress } = options;
   path(from, 'from');
   path(directory, 'directory');
-  return usingDisk(disk, (used) => tellingDisk(from, restore(used, from, { directory, signal, onProgress })));
+  return usingDisk(disk, (used) =>
+    tellingDisk('Restoring', from, restore(used, from, { directory, signal, onProgress })),
+  );
 }

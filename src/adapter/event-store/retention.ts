@@ -3,9 +3,10 @@
  *
  * Decided from the index, stream by stream. Events are read only where their age counts.
  */
-import { Envelope } from './envelope.js';
+import { envelopeCreated } from './envelope.js';
 import type { IndexLayer, Postings } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StoreLog } from './store-log.js';
 import { isMetadataStream, oldestRevision, type StreamState, streamOfMetadata } from './stream-state.js';
 
 /** Events whose age counts are read in pieces of so many, newest first. */
@@ -54,6 +55,52 @@ export async function judge(
   return { living: undefined, events, carried, emptied };
 }
 
+/** How many events there are in a layer, and how many of them a scavenge would leave out at `now`. */
+export async function countDead(
+  core: StoreCore,
+  { log }: StorePartition,
+  layer: IndexLayer,
+  now: number,
+): Promise<{ events: number; dead: number; living: string | undefined }> {
+  let [events, dead] = [0, 0];
+  let living: string | undefined;
+  for await (const [stream, { firstRevision, lsns }] of layer.streams('')) {
+    const { length } = lsns;
+    events += length;
+    let lost: number;
+    if (isMetadataStream(stream)) {
+      lost = isNewestMetadata(firstRevision + length - 1, await core.state(streamOfMetadata(stream)))
+        ? length - 1
+        : length;
+    } else {
+      const state = await core.state(stream);
+      const { tombstoned, maxAge } = state.metadata;
+      lost = Math.min(length, Math.max(0, oldestRevision(state) - firstRevision));
+      if (tombstoned === true) lost = length;
+      else if (maxAge !== undefined) lost += await countOlder(core, log, lsns.slice(lost), now - maxAge);
+    }
+    dead += lost;
+    if (lost < length) living ??= stream;
+  }
+  return { events, dead, living };
+}
+
+/** How many of a stream's events, oldest first, are older than `created` before the first one that is not. */
+async function countOlder(core: StoreCore, log: StoreLog, lsns: readonly number[], created: number): Promise<number> {
+  for (let at = 0; at < lsns.length; at += CHUNK) {
+    const records = await core.records.readKept(log, lsns.slice(at, at + CHUNK));
+    const younger = records.findIndex(({ payload }) => envelopeCreated(payload) >= created);
+    if (younger >= 0) return at + younger;
+  }
+  return lsns.length;
+}
+
+/** An event that a scavenge may leave out at `now`. */
+export function isDeadEvent(revision: number, created: number, state: StreamState, now: number): boolean {
+  const { tombstoned, maxAge } = state.metadata;
+  return tombstoned === true || revision < oldestRevision(state) || (maxAge !== undefined && created < now - maxAge);
+}
+
 /** A stream's newest revision is known from this event alone. */
 export function isNewestEvent(revision: number, { head, metadata }: StreamState): boolean {
   return revision === head && metadata.head !== head;
@@ -81,7 +128,7 @@ async function isDead(
   const oldestCreated = core.engine.storage.disk.now() - maxAge;
   for (let end = kept.length; end > 0; end -= CHUNK) {
     const records = await core.records.readKept(log, kept.slice(Math.max(0, end - CHUNK), end));
-    if (records.some(({ payload }) => new Envelope(payload).created >= oldestCreated)) return false;
+    if (records.some(({ payload }) => envelopeCreated(payload) >= oldestCreated)) return false;
   }
   return true;
 }

@@ -13,13 +13,15 @@ import {
   type LaneLimits,
   type StreamWrite,
 } from './commit-lane.js';
-import type { Engine, EnginePartition } from './engine.js';
+import type { Engine } from './engine.js';
 import { decodeHead, Envelope, envelopeCreated, envelopeId } from './envelope.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { jsonCodec } from './json-codec.js';
+import { KeptFiles } from './kept-files.js';
 import { RecordReader } from './record-reader.js';
 import { type Decoding, decodeEvent, type RecordedEvent } from './recorded-event.js';
+import { StoreLog } from './store-log.js';
 import type { StreamIndex } from './stream-index.js';
 import {
   isMetadataStream,
@@ -53,7 +55,7 @@ const SPACE_POLL_MS = 20;
 const OPEN_INDEX_FILES = 64;
 
 export interface StorePartition {
-  readonly log: EnginePartition;
+  readonly log: StoreLog;
   readonly keeper: IndexKeeper;
   readonly index: StreamIndex;
   readonly lane: CommitLane;
@@ -92,10 +94,12 @@ export class StoreCore implements LaneHost {
 
   static async open(engine: Engine, options: CoreOptions): Promise<StoreCore> {
     const core = new StoreCore(engine, options);
+    engine.events.on('failed', ({ partition, cause }) => core.#failed(partition, cause));
     const logs = await Promise.all(Array.from({ length: options.partitions }, (_, i) => engine.partition(i + 1)));
     for (const log of logs) await completeTransaction(log, logs);
     await makeIndexFolder(engine);
-    for (const log of logs) {
+    for (const engineLog of logs) {
+      const log = new StoreLog(engineLog, await KeptFiles.open(engine, engineLog, core.#indexFiles));
       const keeper = new IndexKeeper(engine, log, core.#indexFiles);
       core.partitions.push({ log, keeper, index: keeper.index, lane: new CommitLane(log, core, options) });
       await core.#takeUp(log);
@@ -148,7 +152,7 @@ export class StoreCore implements LaneHost {
     }
   }
 
-  async #readMetadata(log: EnginePartition, lsn: number): Promise<StreamMetadata | undefined> {
+  async #readMetadata(log: StoreLog, lsn: number): Promise<StreamMetadata | undefined> {
     const [record] = await this.records.readKept(log, [lsn]);
     return record && this.#decodeMetadata(record.payload);
   }
@@ -157,7 +161,7 @@ export class StoreCore implements LaneHost {
     return (jsonCodec.decode(new Envelope(payload).data) ?? NO_METADATA) as StreamMetadata;
   }
 
-  decode(partition: EnginePartition, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
+  decode(partition: Pick<StoreLog, 'number'>, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
     return decodeEvent(record.payload, partition.number, record.lsn, this.options.decoding);
   }
 
@@ -174,9 +178,17 @@ export class StoreCore implements LaneHost {
     return this.#advances;
   }
 
-  /** Resolves when more has become durable than at `advanced`, or the store is closed. Rejects with the signal's reason. */
-  async waitAdvanced(advanced: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Resolves when more has become durable than at `advanced`, or the store is closed. Rejects with the signal's reason, and
+   * when one of the partitions takes nothing any more: what was in doubt there is decided by the next open only.
+   */
+  async waitAdvanced(
+    advanced: number,
+    signal: AbortSignal | undefined,
+    partitions: readonly StorePartition[] = this.partitions,
+  ): Promise<void> {
     signal?.throwIfAborted();
+    for (const { lane } of partitions) if (!this.closed && lane.stopped !== undefined) throw lane.stopped;
     if (this.closed || this.#advances > advanced) return;
     await new Promise<void>((resolve) => {
       const go = () => {
@@ -294,6 +306,20 @@ export class StoreCore implements LaneHost {
     this.#tellAdvance();
   }
 
+  #failed(number: number, cause: unknown): void {
+    const partition = this.partitions[number - 1];
+    partition?.lane.stop(
+      new VarveError(
+        'ERR_VARVE_PARTITION_FAILED',
+        `Partition ${number} of the event store in ${this.engine.directory} has failed. What was acknowledged is safe, and ` +
+          'reads go on. Close the store, look at the disk, and open it again.',
+        { partition: number },
+        cause,
+      ),
+    );
+    this.#tellAdvance();
+  }
+
   #tellAdvance(): void {
     this.#advances++;
     for (const go of [...this.#onAdvance]) go();
@@ -310,7 +336,7 @@ export class StoreCore implements LaneHost {
   }
 
   /** Learns from a partition's last record what the store goes on with. */
-  async #takeUp(log: EnginePartition): Promise<void> {
+  async #takeUp(log: StoreLog): Promise<void> {
     const [last] = await log.read({ direction: 'backward', limit: 1, visibility: 'written' }).toArray();
     if (last === undefined) return;
     const head = decodeHead(last.payload);

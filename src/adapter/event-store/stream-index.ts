@@ -1,5 +1,5 @@
 /**
- * Where the events of one partition are: its layers, oldest first, one for each segment.
+ * Where the events of one partition are: its layers, oldest first, one for each kept file and one for each segment.
  *
  * Derived from the log, and never asked for more than that: what is lost is made again by reading.
  */
@@ -12,17 +12,25 @@ export interface Head {
 }
 
 export class StreamIndex {
-  /** Oldest first. Another array after a purge: who goes through it meanwhile is not disturbed. */
+  /** Oldest first: of kept files, then of segments. Another array after a purge: who goes through it is not disturbed. */
   #layers: IndexLayer[] = [];
+  /** So many of them are of kept files. */
+  #kept = 0;
   /** Grows whenever a layer has moved: what was found out before may lack its newest events. */
   moves = 0;
 
+  /** The layer of the newest segment. */
   get newest(): IndexLayer | undefined {
-    return this.#layers[this.#layers.length - 1];
+    return this.#layers.length > this.#kept ? this.#layers[this.#layers.length - 1] : undefined;
   }
 
   get layers(): readonly IndexLayer[] {
     return this.#layers;
+  }
+
+  /** The layer of a segment that the log has. */
+  ofSegment(segment: number): IndexLayer | undefined {
+    return this.#layers.slice(this.#kept).find((layer) => layer.segment === segment);
   }
 
   push(layer: IndexLayer): void {
@@ -31,18 +39,20 @@ export class StreamIndex {
 
   /** A segment's layer has moved, from memory into a file. */
   replace(layer: IndexLayer): void {
-    const at = this.#layers.findIndex(({ segment }) => segment === layer.segment);
+    const at = this.#layers.findIndex(({ segment }, i) => i >= this.#kept && segment === layer.segment);
     if (at < 0) return;
     this.#layers[at] = layer;
     this.moves++;
   }
 
-  /** Forgets the layers of segments before `segment`, which were purged. */
-  dropBefore(segment: number): IndexLayer[] {
-    const kept = this.#layers.findIndex((layer) => layer.segment >= segment);
-    const count = kept < 0 ? this.#layers.length : kept;
-    const dropped = this.#layers.slice(0, count);
-    this.#layers = this.#layers.slice(count);
+  /** Forgets the layers of segments before `segment`, which were purged, and has `kept` for the kept files. */
+  dropBefore(segment: number, kept: readonly IndexLayer[]): IndexLayer[] {
+    const ofLog = this.#layers.slice(this.#kept);
+    const dropped = ofLog.filter((layer) => layer.segment < segment);
+    dropped.push(...this.#layers.slice(0, this.#kept).filter((layer) => !kept.includes(layer)));
+    this.#layers = [...kept, ...ofLog.filter((layer) => layer.segment >= segment)];
+    this.#kept = kept.length;
+    this.moves++;
     return dropped;
   }
 

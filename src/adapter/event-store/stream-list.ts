@@ -79,10 +79,9 @@ async function nextStreams(
   after: number,
   request: StreamListRequest,
 ): Promise<{ found: ListedStream[]; last: number | undefined }> {
-  const ends = new Map(log.segments().map(({ index: segment, lastLsn }) => [segment, lastLsn]));
   const layers = [...index.layers];
   for (const [i, layer] of layers.entries()) {
-    if ((ends.get(layer.segment) ?? 0) <= after) continue;
+    if (layer.lastLsn <= after) continue;
     core.refuseClosed();
     const firsts = await firstEventsIn(layer, layers.slice(0, i), after, log.durableLsn, request);
     const last = firsts.at(-1)?.lsn;

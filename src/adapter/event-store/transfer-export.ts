@@ -39,7 +39,8 @@ export async function* exportLines(
   for await (const batch of reading) {
     const lines: string[] = [];
     for (const event of batch) {
-      if (system || isOfUsers(event.stream)) lines.push(formatLine(decoded.get(event) as Envelope));
+      if (system || isOfUsers(event.stream))
+        lines.push(formatLine(decoded.get(event) as Envelope, core.options.decoding.codecs));
     }
     const last = batch.at(-1);
     if (lines.length === 0 || last === undefined) continue;

@@ -4,8 +4,8 @@
  *   {"stream":"cart-42","revision":0,"position":7,"id":"…","type":"ItemAdded","created":"2026-01-01T00:00:00.000Z",
  *    "data":{"sku":"a"}}
  *
- * Where they differ from their defaults: tags, correlationId, causationId, schemaVersion (1), codec (1, JSON; the numbers
- * are those of codec-registry.ts), metadata. Data that are not plain JSON stand as `dataBase64`, metadata likewise: the
+ * Where they differ from their defaults: tags, correlationId, causationId, schemaVersion (1), codec (its name; 'json'),
+ * metadata. Data that are not plain JSON stand as `dataBase64`, metadata likewise: the
  * bytes that the codec has made. `position` is told and not taken over: another store gives positions of its own.
  */
 import { VarveError, type VarveErrorFields } from '../../errors.js';
@@ -35,7 +35,8 @@ export interface TransferredEvent {
   readonly event: PreparedEvent;
 }
 
-export function formatLine(event: Envelope): string {
+/** Throws `ERR_VARVE_INVALID_EVENT` for a codec whose name is not known. */
+export function formatLine(event: Envelope, codecs: CodecRegistry): string {
   const { stream, revision, position, type, tags, correlationId, causationId, schemaVersion, codec } = event;
   const fields = {
     stream,
@@ -48,7 +49,7 @@ export function formatLine(event: Envelope): string {
     ...(correlationId === undefined ? {} : { correlationId }),
     ...(causationId === undefined ? {} : { causationId }),
     ...(schemaVersion === 1 ? {} : { schemaVersion }),
-    ...(codec === JSON_CODEC ? {} : { codec }),
+    ...(codec === JSON_CODEC ? {} : { codec: codecs.nameOf(codec) }),
   };
   const head = JSON.stringify(fields).slice(0, -1);
   const metadata = event.metadata === undefined ? '' : `,${formatBytes('metadata', event.metadata, true)}`;
@@ -81,19 +82,20 @@ export function parseLine(line: number, text: string, codecs: CodecRegistry, par
     const fields = JSON.parse(text) as Record<string, unknown>;
     if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new Error('it is not an object');
     for (const key in fields) if (!KNOWN.has(key)) throw new Error(`'${key}' is unknown`);
-    const { revision, created, codec: number = JSON_CODEC } = fields;
+    const { revision, created, codec: name = jsonCodec.name } = fields;
     const stream = checkStream(fields.stream, true);
     if (!Number.isSafeInteger(revision) || (revision as number) < 0)
       throw new Error('revision is not an integer from 0');
     const time = typeof created === 'string' ? new Date(created) : new Date(Number.NaN);
     if (!(time.getTime() >= 0) || time.toISOString() !== created) throw new Error('created is not a time in UTC');
     if (typeof fields.id !== 'string') throw new Error('id is missing');
-    const codec = codecs.byId(number as number);
+    const number = codecs.idOf(name as string);
+    const codec = codecs.byId(number);
     const data = dataOf(fields, codec);
     const { id, type, tags, correlationId, causationId, schemaVersion } = fields;
     const input = { id, type, tags, correlationId, causationId, schemaVersion, metadata: metadataOf(fields) };
     const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-    const asItIs = { id: number as number, codec: { ...codec, encode: () => data } };
+    const asItIs = { id: number, codec: { ...codec, encode: () => data } };
     const prepared = prepareEvent(stream, given as never, 0, asItIs, partitions, () => new Uint8Array());
     return { line, stream, revision: revision as number, event: { ...prepared, created: time.getTime() } };
   } catch (error) {

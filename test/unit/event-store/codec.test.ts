@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { VarveError } from 'varve';
 import { type EventCodec, guardCodec, rawCodec } from '../../../src/adapter/event-store/codec.js';
-import { CUSTOM_CODEC_ID, makeCodecRegistry } from '../../../src/adapter/event-store/codec-registry.js';
+import { makeCodecRegistry } from '../../../src/adapter/event-store/codec-registry.js';
 import { jsonCodec } from '../../../src/adapter/event-store/json-codec.js';
 
 /** What `act` throws, which must be a VarveError. */
@@ -117,14 +117,16 @@ describe('a codec of the application', () => {
   test('is held to the same errors when a store brings it along', () => {
     const { codec, byId } = makeCodecRegistry({ ...upper, decode: (bytes) => JSON.parse(String(bytes)) });
     expect(thrown(() => codec.encode(Object.create(null))).code).toBe('ERR_VARVE_INVALID_EVENT');
-    expect(thrown(() => byId(CUSTOM_CODEC_ID).decode(new Uint8Array())).code).toBe('ERR_VARVE_INVALID_EVENT');
+    expect(thrown(() => byId(3).decode(new Uint8Array())).code).toBe('ERR_VARVE_INVALID_EVENT');
   });
 
   test('is found again by its number, beside the built-in ones', () => {
     const registry = makeCodecRegistry(upper);
-    expect(registry.id).toBe(CUSTOM_CODEC_ID);
+    expect(registry.id).toBe(3);
     expect(Buffer.from(registry.codec.encode('a')).toString()).toBe('A');
-    expect(registry.byId(CUSTOM_CODEC_ID)).toBe(registry.codec);
+    expect(registry.byId(3)).toBe(registry.codec);
+    expect(registry.idOf('upper')).toBe(3);
+    expect(registry.nameOf(3)).toBe('upper');
     expect(registry.byId(1)).toBe(jsonCodec);
     expect(registry.byId(2)).toBe(rawCodec);
   });
@@ -148,9 +150,22 @@ describe('the registry of codecs', () => {
     const { byId } = makeCodecRegistry();
     for (const id of [0, 3, 254]) expect(thrown(() => byId(id)).code).toBe('ERR_VARVE_INVALID_EVENT');
     expect(thrown(() => byId(3)).message).toContain('number 3');
-    const missing = thrown(() => byId(CUSTOM_CODEC_ID));
-    expect(missing.code).toBe('ERR_VARVE_INVALID_EVENT');
-    expect(missing.message).toContain(`option 'codec'`);
+  });
+
+  test('keeps the numbers of own codecs, and names the one that is missing beside the one that is there', () => {
+    const own = (name: string): EventCodec => ({ name, encode: () => new Uint8Array(), decode: () => name });
+    const { id, customNames, byId, idOf, nameOf } = makeCodecRegistry(own('c'), ['a', 'b']);
+    expect({ id, customNames }).toEqual({ id: 5, customNames: ['a', 'b', 'c'] });
+    expect(makeCodecRegistry(own('b'), ['a', 'b'])).toMatchObject({ id: 4, customNames: ['a', 'b'] });
+    expect(nameOf(3)).toBe('a');
+    for (const missing of [thrown(() => byId(3)), thrown(() => idOf('a'))]) {
+      expect(missing.code).toBe('ERR_VARVE_INVALID_EVENT');
+      expect(missing.message).toContain(`'a'`);
+      expect(missing.message).toContain(`'c'`);
+    }
+    const full = Array.from({ length: 253 }, (_, i) => `n${i}`);
+    expect(makeCodecRegistry(own('n252'), full).id).toBe(255);
+    expect(thrown(() => makeCodecRegistry(own('one more'), full))).toMatchObject({ option: 'codec.name' });
   });
 
   const encode = () => new Uint8Array();

@@ -291,3 +291,49 @@ describe('subscriptions end', () => {
     await core.close();
   });
 });
+
+describe('when a partition fails', () => {
+  const FAILED = { code: 'ERR_VARVE_PARTITION_FAILED' };
+  const failing = async (source: AsyncIterable<RecordedEvent>, seen: RecordedEvent[]) => {
+    for await (const event of source) seen.push(event);
+  };
+
+  test('who follows gets what is durable, and is told', async () => {
+    await store.appendToStream('s', events(3));
+    const [{ partition }] = (await store.readStream('s').toArray()) as [RecordedEvent];
+    const elsewhere = await (async () => {
+      for (let i = 0; ; i++) {
+        await store.appendToStream(`t-${i}`, events(1));
+        if ((await store.readStream(`t-${i}`).toArray())[0]?.partition !== partition) return `t-${i}`;
+      }
+    })();
+    const seen: RecordedEvent[][] = [[], [], []];
+    const following = [
+      failing(store.subscribeToStream('s'), seen[0] as RecordedEvent[]),
+      failing(store.subscribeToAll(), seen[1] as RecordedEvent[]),
+    ].map((promise) => expect(promise).rejects.toMatchObject({ ...FAILED, partition }));
+    const beside = failing(store.subscribeToStream(elsewhere), seen[2] as RecordedEvent[]);
+    await until(() => seen.every((list) => list.length > 0));
+    disk.faults.add({ kind: 'sync', file: `part_${partition}_*`, fault: { error: 'EIO' } });
+    await expect(store.appendToStream('s', events(1))).rejects.toMatchObject(FAILED);
+    await Promise.all(following);
+    expect(places(seen[0] as RecordedEvent[])).toEqual(['s@0', 's@1', 's@2']);
+    await expect(failing(store.subscribeToStream('s'), [])).rejects.toMatchObject(FAILED);
+    // Another partition goes on.
+    await store.appendToStream(elsewhere, events(1));
+    await until(() => seen[2]?.length === 2);
+    await store.close().catch((error) => expect(error).toMatchObject(FAILED));
+    await beside;
+    store = await open(new SimulatedDisk());
+  });
+});
+
+test('the end of a stream is behind what is durable', async () => {
+  await store.appendToStream('s', events(2));
+  const release = holdSyncs();
+  await store.appendToStream('s', events(2), { ack: 'written' });
+  const following = first(store.subscribeToStream('s', { from: 'end' }), 2);
+  await turns(5);
+  release();
+  expect(await following).toEqual(['s@2', 's@3']);
+});
