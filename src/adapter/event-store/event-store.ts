@@ -703,8 +703,8 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
-    await this.#maintenance; // it ends at its next step
-    await this.#core.close(this.#consumers.close());
+    // Maintenance ends at its next step; or, like appends, with the log, where it waits for space.
+    await this.#core.close(Promise.all([this.#maintenance, this.#consumers.close()]));
   }
 }
 
