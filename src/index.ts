@@ -16,26 +16,25 @@ export type {
 } from './adapter/event-store/consumer-options.js';
 export type { EventFilter } from './adapter/event-store/event-filter.js';
 export type { EventInput } from './adapter/event-store/event-input.js';
-export {
-  type AllFrom,
-  type AppendToStreamOptions,
-  type AppendToStreamResult,
-  type BackupOptions,
-  type EventStore,
-  type EventStoreOptions,
-  type ExportOptions,
-  type ImportOptions,
-  type ListStreamsOptions,
-  openEventStore,
-  type PurgeOptions,
-  type ReadAllOptions,
-  type ReadStreamOptions,
-  type ScavengeOptions,
-  type StreamAppend,
-  type StreamAppendResult,
-  type SubscribeOptions,
-  type SubscribeToStreamOptions,
-} from './adapter/event-store/event-store.js';
+export { type EventStore, openEventStore } from './adapter/event-store/event-store.js';
+export type {
+  AllFrom,
+  AppendToStreamOptions,
+  AppendToStreamResult,
+  BackupOptions,
+  EventStoreOptions,
+  ExportOptions,
+  ImportOptions,
+  ListStreamsOptions,
+  PurgeOptions,
+  ReadAllOptions,
+  ReadStreamOptions,
+  ScavengeOptions,
+  StreamAppend,
+  StreamAppendResult,
+  SubscribeOptions,
+  SubscribeToStreamOptions,
+} from './adapter/event-store/event-store-options.js';
 export type { ExpectedRevision } from './adapter/event-store/expected-revision.js';
 export type { ParkedError, ParkedEvent, ReplayHandler, ReplayResult } from './adapter/event-store/parking-lot.js';
 export {

@@ -1,6 +1,7 @@
 /** All mutants, and those that are enough for a look: some of each kind. */
 import { acknowledging } from './lists/acknowledging.js';
 import { disk } from './lists/disk.js';
+import { eventStore } from './lists/event-store.js';
 import { format } from './lists/format.js';
 import { names } from './lists/names.js';
 import { purging } from './lists/purging.js';
@@ -26,6 +27,7 @@ export const mutants = [
   ...reading,
   ...space,
   ...disk,
+  ...eventStore,
 ];
 
 /** Ids for the short run: quick to kill. */

@@ -1,7 +1,8 @@
 /** What a consumer of Emmett 0.43 reads from: a subscription, which waits for what comes instead of asking again. */
 import type { AnyEvent, ReadEvent } from '@event-driven-io/emmett';
 import { signalCheck } from '../../options.js';
-import type { AllFrom, EventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { AllFrom } from '../event-store/event-store-options.js';
 import { lastPosition } from './checkpoints.js';
 import { toReadEvent } from './messages.js';
 import type { EmmettApi, PositionOf, PositionStyle, VarveReadEventMetadata } from './positions.js';

@@ -7,7 +7,8 @@ import type {
 } from '@event-driven-io/emmett';
 import { VarveError } from '../../errors.js';
 import { boolean, callback, checkAll, invalid, oneOf } from '../../options.js';
-import { checkEventStoreOptions, type EventStore, type EventStoreOptions } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
+import { checkEventStoreOptions, type EventStoreOptions } from '../event-store/event-store-options.js';
 import { takesTextsOnly } from './peer.js';
 import type { EmmettApi, VarveReadEventMetadata } from './positions.js';
 import { type AnyProjection, type AnyRegistration, checkProjections } from './projections.js';

@@ -3,7 +3,7 @@ import { callback, checkAll, checkSignal, integer, invalid } from '../../options
 import { checkConsumerName } from './checkpoints.js';
 import { checkFilter, type EventFilter } from './event-filter.js';
 import { checkStream } from './event-input.js';
-import type { AllFrom } from './event-store.js';
+import type { AllFrom } from './event-store-options.js';
 import type { ParkedEvent } from './parking-lot.js';
 import type { RecordedEvent } from './recorded-event.js';
 

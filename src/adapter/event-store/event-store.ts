@@ -5,39 +5,60 @@
  */
 import type { LogEmitter } from '../../events.js';
 import { openLog } from '../../log.js';
-import {
-  type Ack,
-  boolean,
-  callback,
-  checkAll,
-  checkSignal,
-  integer,
-  invalid,
-  type OpenLogOptions,
-  oneOf,
-  resolveAck,
-  resolveOptions,
-} from '../../options.js';
+import { type Ack, callback, checkAll, integer, invalid, oneOf, resolveAck } from '../../options.js';
 import type { Stats } from '../../stats.js';
 import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
 import { Aggregate, type AggregateOptions } from './aggregate.js';
-import { type BackupProgress, type BackupReport, backup, refuseIncomplete } from './backup.js';
+import { type BackupReport, backup, refuseIncomplete } from './backup.js';
 import { tellingDisk } from './backup-files.js';
 import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
-import type { EventCodec } from './codec.js';
-import { type CodecName, makeCodecRegistry } from './codec-registry.js';
+import { makeCodecRegistry } from './codec-registry.js';
 import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
 import { appendTransaction } from './commit-transaction.js';
 import type { Consumer } from './consumer.js';
 import { type ConsumeOptions, planConsumer } from './consumer-options.js';
 import { Consumers } from './consumers.js';
-import { checkFilter, type EventFilter } from './event-filter.js';
+import { checkFilter } from './event-filter.js';
 import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
+import {
+  type AllFrom,
+  APPENDS_CHECKS,
+  type AppendToStreamOptions,
+  type AppendToStreamResult,
+  anything,
+  BACKUP_CHECKS,
+  type BackupOptions,
+  checkEventStoreOptions,
+  type EventStoreOptions,
+  EXPORT_CHECKS,
+  type ExportOptions,
+  IMPORT_CHECKS,
+  type ImportOptions,
+  LIST_CHECKS,
+  type ListStreamsOptions,
+  PURGE_CHECKS,
+  type PurgeOptions,
+  READ_ALL_CHECKS,
+  READ_STREAM_CHECKS,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  revision,
+  SCAVENGE_CHECKS,
+  type ScavengeOptions,
+  type StreamAppend,
+  type StreamAppendResult,
+  SUBSCRIBE_CHECKS,
+  SUBSCRIBE_TO_STREAM_CHECKS,
+  type SubscribeOptions,
+  type SubscribeToStreamOptions,
+  schemaVersion,
+  signalOption,
+} from './event-store-options.js';
 import { checkExpectedRevision, type ExpectedRevision, tombstoned, wrongRevision } from './expected-revision.js';
 import { followAll, followStream } from './follow-events.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
 import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
-import { type PurgeProgress, type PurgeReport, purge } from './purge.js';
+import { type PurgeReport, purge } from './purge.js';
 import {
   type Cursors,
   durableRevision,
@@ -47,7 +68,7 @@ import {
   streamNotFound,
 } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
-import { type ScavengeProgress, type ScavengeReport, scavenge } from './scavenge.js';
+import { type ScavengeReport, scavenge } from './scavenge.js';
 import {
   type SaveSnapshotResult,
   type Snapshot,
@@ -61,13 +82,10 @@ import { LIST_START, type ListedStream, listStreams, parseListPlace, type Stream
 import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
 import { exists, type StreamMetadata, type StreamState } from './stream-state.js';
 import { SystemStreams } from './system-streams.js';
-import { type ExportProgress, exportLines } from './transfer-export.js';
+import { exportLines } from './transfer-export.js';
 import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
-import type { ArchivedSegment } from './units.js';
-import { makeUpcasters, type Upcaster } from './upcasters.js';
 
 const MIB = 1024 * 1024;
-const MAX_PARTITIONS = 1024;
 const PARTITIONS_SETTING = 'eventStore.partitions';
 const CODECS_SETTING = 'eventStore.codecs';
 /** The first page of a segment is its header. */
@@ -75,195 +93,6 @@ const SEGMENT_HEADER_BYTES = 4096;
 /** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
 const BATCHES_PER_SEGMENT = 4;
 const MAX_BATCH_BYTES = 512 * 1024;
-
-export interface EventStoreOptions extends Omit<OpenLogOptions, 'readOnly'> {
-  /** Partitions that streams are spread over: 1 … 1,024. Default: what the store was made with, or 1. Never changes. */
-  partitions?: number;
-  /** How data become bytes. Default 'json', which keeps what JSON loses; 'raw' takes bytes only. */
-  codec?: CodecName | EventCodec;
-  /** What makes events of an old shape ones of the present shape, at reading. */
-  upcasters?: readonly Upcaster[];
-  /** Bytes of stream heads kept in memory. Default 16 MiB. */
-  headCacheBytes?: number;
-  /** Bytes of events that were read kept in memory. Default 16 MiB. */
-  eventCacheBytes?: number;
-  /** Bytes of index files kept in memory. Default 32 MiB. */
-  streamIndexCacheBytes?: number;
-}
-
-export interface AppendToStreamOptions {
-  /** What the stream must be like for the append to happen. Default 'any'. */
-  expectedRevision?: ExpectedRevision;
-  /** Default 'durable'. */
-  ack?: Ack;
-}
-
-export interface AppendToStreamResult {
-  /** Revision of the last event: what the next append can expect. */
-  readonly nextExpectedRevision: bigint;
-  /** Positions of the events, in order. */
-  readonly positions: readonly bigint[];
-  /** There was no stream to read before. */
-  readonly createdNewStream: boolean;
-  /** When the events were appended, as readers see it; undefined where there were none. */
-  readonly created: Date | undefined;
-}
-
-/** One stream's part in an append over several. Without events the stream is only checked. */
-export interface StreamAppend {
-  readonly stream: string;
-  readonly events?: readonly EventInput[];
-  readonly expectedRevision?: ExpectedRevision;
-}
-
-export interface StreamAppendResult extends AppendToStreamResult {
-  readonly stream: string;
-}
-
-export interface ReadStreamOptions {
-  /** First revision, inclusive. Default: the oldest, or the newest when reading backwards. */
-  fromRevision?: bigint;
-  /** Last revision, inclusive. */
-  toRevision?: bigint;
-  direction?: 'forwards' | 'backwards';
-  /** Most events to read, exactly. */
-  maxCount?: number;
-  /** A stream that does not exist is empty, or throws `ERR_VARVE_STREAM_NOT_FOUND`. Default 'empty'. */
-  ifMissing?: 'empty' | 'throw';
-  signal?: AbortSignal;
-}
-
-/** Where to begin: a position, as a bigint or as `formatPosition` renders it, inclusive; or a checkpoint, exclusive. */
-export type AllFrom = 'start' | 'end' | bigint | string | { readonly checkpoint: string };
-
-export interface ReadAllOptions {
-  from?: AllFrom;
-  direction?: 'forwards' | 'backwards';
-  maxCount?: number;
-  filter?: EventFilter;
-  signal?: AbortSignal;
-}
-
-export interface SubscribeOptions {
-  /** Default 'start'. */
-  from?: AllFrom;
-  filter?: EventFilter;
-  signal?: AbortSignal;
-}
-
-export interface SubscribeToStreamOptions {
-  /** First revision to deliver; 'end': only what becomes durable from now on. Default 'start'. */
-  from?: 'start' | 'end' | bigint;
-  signal?: AbortSignal;
-}
-
-export interface PurgeOptions {
-  /** Only tell what would go. Default false. */
-  dryRun?: boolean;
-  /** Everything before this position (exclusive), or up to this checkpoint, is given up, whatever else holds. */
-  floor?: bigint | string | { readonly checkpoint: string };
-  /** The floor also counts for the store's own streams ($…): snapshots and checkpoints. Default false. */
-  system?: boolean;
-  /** Awaited before a segment goes. If it throws, the segment stays, and `purge` rejects with what it threw. */
-  archive?: (segment: ArchivedSegment) => unknown;
-  signal?: AbortSignal;
-  onProgress?: (progress: PurgeProgress) => void;
-}
-
-export interface ScavengeOptions {
-  /** Only tell what would be done; bytes are estimated. Default false. */
-  dryRun?: boolean;
-  /** So much of what is written anew must be dead for it to be worth it: above 0, up to 1. Default 0.5. */
-  threshold?: number;
-  /** Bytes read and written in a second, from 1. Default: no limit. */
-  maxBytesPerSecond?: number;
-  /** Awaited before a segment goes, with all events of it. If it throws, the segment stays, and `scavenge` rejects with that. */
-  archive?: (segment: ArchivedSegment) => unknown;
-  signal?: AbortSignal;
-  onProgress?: (progress: ScavengeProgress) => void;
-}
-
-export interface ListStreamsOptions {
-  /** Only streams whose id begins with it. */
-  prefix?: string;
-  /** `next` of the page before. */
-  after?: string;
-  /** Most streams of a page: 1 … 10,000. Default 1,000. */
-  limit?: number;
-  /** Streams of the store itself, which begin with `$`, too. Default false. */
-  system?: boolean;
-  /** The only order there is. */
-  order?: 'firstEvent';
-}
-
-export interface ExportOptions {
-  /** Default 'start'. */
-  from?: AllFrom;
-  /** Default: all users' events and their streams' metadata. With a filter metadata come along where they fit, too. */
-  filter?: EventFilter;
-  signal?: AbortSignal;
-  onProgress?: (progress: ExportProgress) => void;
-}
-
-export interface ImportOptions {
-  /** Events that are made durable together: 1 … 65,536. Default 512. */
-  batch?: number;
-  signal?: AbortSignal;
-  onProgress?: (progress: ImportProgress) => void;
-}
-
-export interface BackupOptions {
-  signal?: AbortSignal;
-  onProgress?: (progress: BackupProgress) => void;
-}
-
-const cacheBytes = integer(1024, 1024 ** 4);
-const count = integer(0, Number.MAX_SAFE_INTEGER);
-const schemaVersion = integer(1, 65_535);
-const direction = oneOf('forwards', 'backwards');
-const anything = () => {};
-const signalOption = (value: unknown) => checkSignal(value as AbortSignal);
-
-const LIST_CHECKS = {
-  prefix: (value: unknown) => checkStream(value, true),
-  after: anything,
-  limit: integer(1, 10_000),
-  system: boolean,
-  order: oneOf('firstEvent'),
-};
-const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
-const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
-const BACKUP_CHECKS = { signal: signalOption, onProgress: callback };
-const SCAVENGE_CHECKS = {
-  dryRun: boolean,
-  threshold: share,
-  maxBytesPerSecond: integer(1, Number.MAX_SAFE_INTEGER),
-  archive: callback,
-  signal: signalOption,
-  onProgress: callback,
-};
-const PURGE_CHECKS = {
-  dryRun: boolean,
-  floor: anything,
-  system: boolean,
-  archive: callback,
-  signal: signalOption,
-  onProgress: callback,
-};
-
-/** Throws what `openEventStore` rejects with before it touches anything: for whoever opens a store later. */
-export function checkEventStoreOptions(options: EventStoreOptions) {
-  const { partitions, codec, upcasters, headCacheBytes, eventCacheBytes, streamIndexCacheBytes, ...logOptions } =
-    options;
-  if (partitions !== undefined) integer(1, MAX_PARTITIONS)(partitions, 'partitions');
-  if (headCacheBytes !== undefined) cacheBytes(headCacheBytes, 'headCacheBytes');
-  if (eventCacheBytes !== undefined) cacheBytes(eventCacheBytes, 'eventCacheBytes');
-  if (streamIndexCacheBytes !== undefined) cacheBytes(streamIndexCacheBytes, 'streamIndexCacheBytes');
-  if ('readOnly' in logOptions) throw invalid('readOnly', logOptions.readOnly, 'absent: an event store owns its log');
-  const decoding = { codecs: makeCodecRegistry(codec), upcasters: makeUpcasters(upcasters ?? []) };
-  resolveOptions(logOptions);
-  return { logOptions, decoding };
-}
 
 /**
  * Opens the event store in `directory`, which is created if it is missing.
@@ -385,7 +214,7 @@ export class EventStore {
     this.#core.refuseClosed();
     if (!Array.isArray(appends) || appends.length === 0) throw invalid('appends', appends, 'an array of at least one');
     const writes = appends.map((append, i) => {
-      checkAll(append, { stream: anything, events: anything, expectedRevision: anything }, `appends[${i}]`);
+      checkAll(append, APPENDS_CHECKS, `appends[${i}]`);
       const { stream, events = [], expectedRevision } = append;
       checkStream(stream);
       return this.#write(stream, events, expectedRevision, false);
@@ -437,18 +266,7 @@ export class EventStore {
   /** The durable events of a stream, in order of revision. Options are checked at once, reading begins with iterating. */
   readStream(stream: string, options: ReadStreamOptions = {}): PullStream<RecordedEvent> {
     checkStream(stream, true);
-    checkAll(
-      options,
-      {
-        fromRevision: revision,
-        toRevision: revision,
-        direction,
-        maxCount: count,
-        ifMissing: oneOf('empty', 'throw'),
-        signal: signalOption,
-      },
-      'options',
-    );
+    checkAll(options, READ_STREAM_CHECKS, 'options');
     const backward = options.direction === 'backwards';
     const { fromRevision, toRevision } = options;
     const [low, high] = backward ? [toRevision, fromRevision] : [fromRevision, toRevision];
@@ -466,17 +284,7 @@ export class EventStore {
 
   /** The durable events of all streams, in order of position. */
   readAll(options: ReadAllOptions = {}): PullStream<RecordedEvent> {
-    checkAll(
-      options,
-      {
-        from: anything,
-        direction,
-        maxCount: count,
-        filter: anything,
-        signal: signalOption,
-      },
-      'options',
-    );
+    checkAll(options, READ_ALL_CHECKS, 'options');
     const filter = checkFilter(options.filter);
     const backward = options.direction === 'backwards';
     const from = this.#checkFrom(options.from ?? (backward ? 'end' : 'start'));
@@ -560,7 +368,7 @@ export class EventStore {
 
   /** Everything that fits, then what comes: an RxJS observable and an async iterable. */
   subscribeToAll(options: SubscribeOptions = {}): LiveStream<RecordedEvent> {
-    checkAll(options, { from: anything, filter: anything, signal: signalOption }, 'options');
+    checkAll(options, SUBSCRIBE_CHECKS, 'options');
     const filter = checkFilter(options.filter);
     const from = this.#checkFrom(options.from ?? 'start');
     const core = this.#core;
@@ -581,7 +389,7 @@ export class EventStore {
   /** One stream's events, then those that come. The stream need not exist yet. */
   subscribeToStream(stream: string, options: SubscribeToStreamOptions = {}): LiveStream<RecordedEvent> {
     checkStream(stream, true);
-    checkAll(options, { from: anything, signal: signalOption }, 'options');
+    checkAll(options, SUBSCRIBE_TO_STREAM_CHECKS, 'options');
     const { from = 'start' } = options;
     if (from !== 'start' && from !== 'end') revision(from, 'from');
     const core = this.#core;
@@ -657,7 +465,7 @@ export class EventStore {
   /** What a consumer's handler could not deal with, oldest first. */
   parkedEvents(name: string, options: { signal?: AbortSignal } = {}): PullStream<ParkedEvent> {
     const lot = this.#consumers.lot(checkConsumerName(name));
-    checkAll(options, { signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    checkAll(options, { signal: signalOption }, 'options');
     return new PullStream((ending) => lot.list(eitherSignal(options.signal, ending)));
   }
 
@@ -673,7 +481,7 @@ export class EventStore {
     this.#core.refuseClosed();
     checkConsumerName(name);
     callback(handler, 'handler');
-    checkAll(options, { signal: (value) => checkSignal(value as AbortSignal) }, 'options');
+    checkAll(options, { signal: signalOption }, 'options');
     return this.#consumers.lot(name).replay(handler, options.signal);
   }
 
@@ -955,8 +763,8 @@ export class EventStore {
 
   async #close(): Promise<void> {
     this.#core.end();
-    await this.#maintenance; // it ends at its next step
-    await this.#core.close(this.#consumers.close());
+    // Maintenance ends at its next step; or, like appends, with the log, where it waits for space.
+    await this.#core.close(Promise.all([this.#maintenance, this.#consumers.close()]));
   }
 }
 
@@ -984,15 +792,4 @@ function toResult({ nextRevision, firstPosition, created, time }: Committed, eve
     createdNewStream: created,
     created: events === 0 ? undefined : new Date(time),
   };
-}
-
-function share(value: unknown, option: string): void {
-  if (typeof value !== 'number' || !(value > 0 && value <= 1))
-    throw invalid(option, value, 'a number above 0, up to 1');
-}
-
-function revision(value: unknown, option: string): void {
-  if (typeof value !== 'bigint' || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw invalid(option, typeof value === 'bigint' ? `${value}n` : value, 'a bigint from 0n');
-  }
 }

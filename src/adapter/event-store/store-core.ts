@@ -346,7 +346,7 @@ export class StoreCore implements LaneHost {
   }
 
   /** Gives everything back, after `ending` and what the lanes have taken, as far as there is space for it. */
-  async close(ending: Promise<void> = Promise.resolve()): Promise<void> {
+  async close(ending: Promise<unknown> = Promise.resolve()): Promise<void> {
     const lanes = this.partitions.map(({ lane }) => lane);
     let working = true;
     const idle = ending.then(async () => {

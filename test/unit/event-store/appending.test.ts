@@ -385,6 +385,14 @@ describe('the same ids again', () => {
     expect(await count('s')).toBe(4);
   });
 
+  test('with any lead to the first result after a reopening, while they are in the newest segment', async () => {
+    const result = await first();
+    await store.appendToStream('s', event());
+    await reopen();
+    expect(await first()).toEqual(result);
+    expect(await count('s')).toBe(3);
+  });
+
   test('at the same time are appended once', async () => {
     for (const expectedRevision of ['any', 'noStream'] as const) {
       const stream = expectedRevision;

@@ -115,6 +115,24 @@ describe('without space', () => {
     expect(done).toBeGreaterThan(0);
     expect(done).toBeLessThan(20);
   });
+
+  test.each(['purge', 'scavenge'] as const)('closing ends a %s that waits for it', async (work) => {
+    const disk = new SimulatedDisk();
+    const store = await open(disk, SMALL);
+    const streams = Array.from({ length: 60 }, (_, i) => `s-${i}`);
+    for (const stream of streams) await store.appendToStream(stream, event(200));
+    for (const stream of streams) await store.deleteStream(stream);
+    const lift = fill(disk);
+    const working = store[work]();
+    working.catch(() => {});
+    expect(await settles(working, 20)).toBe(false);
+    await within(store.close(), 'closing');
+    await expect(working).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
+    lift();
+    const again = await open(disk, SMALL);
+    for (const stream of streams) expect((await again.appendToStream(stream, event())).nextExpectedRevision).toBe(1n);
+    await again.close();
+  });
 });
 
 describe('a partition that fails', () => {

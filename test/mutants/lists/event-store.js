@@ -1,0 +1,208 @@
+/** The event store forgets a check, takes what is not decided for decided, or gives up what is alive. */
+const unit = (name) => `test/unit/event-store/${name}.test.ts`;
+const appending = [unit('appending')];
+const consumers = [unit('consumer')];
+const purges = [unit('purge')];
+const scavenges = [unit('scavenge')];
+const crashes = ['test/property/event-store-crash.test.ts'];
+const histories = ['test/property/event-store-purge.test.ts'];
+const cuts = ['test/property/event-store-scavenge.test.ts'];
+const races = ['test/property/event-store-races.test.ts'];
+
+/** @type {import('../mutant.js').Mutant[]} */
+export const eventStore = [
+  {
+    id: 'expected-revision-ignored',
+    breaks: 'Of appends at one expected revision more than one wins.',
+    file: 'src/adapter/event-store/commit-lane.ts',
+    search: 'if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);',
+    replace: '',
+    tests: appending,
+  },
+  {
+    id: 'expected-revision-of-the-log-only',
+    breaks: 'An append is checked against what is in the log, not against what was decided before it in its batch.',
+    file: 'src/adapter/event-store/expected-revision.ts',
+    search: 'const head = state.nextHead;',
+    replace: 'const { head } = state;',
+    tests: [...appending, ...races],
+  },
+  {
+    id: 'repetition-not-recognized',
+    breaks: 'The same event ids are appended a second time.',
+    file: 'src/adapter/event-store/commit-lane.ts',
+    search: 'write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState);\n      if (writes.some(known)) {',
+    replace:
+      'write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState);\n      if (writes.some(known) && false) {',
+    tests: appending,
+  },
+  {
+    id: 'ids-of-the-tail-forgotten',
+    breaks: 'After a reopen the newest event ids are not known any more.',
+    file: 'src/adapter/event-store/store-core.ts',
+    search: 'core.#ids.set(envelopeId(payload), { stream, revision })',
+    replace: 'void { core, payload, stream, revision }',
+    tests: appending,
+  },
+  {
+    id: 'transaction-not-completed',
+    breaks: 'An append over partitions that was decided lacks the events of the others after a crash.',
+    file: 'src/adapter/event-store/store-core.ts',
+    search: 'for (const log of logs) await completeTransaction(log, logs);',
+    replace: '',
+    tests: crashes,
+  },
+  {
+    id: 'transaction-completed-twice',
+    breaks: 'Each open appends the events of the last transaction again.',
+    file: 'src/adapter/event-store/transaction.ts',
+    search: 'if (next === firstLsn) await other.appendBatch(payloads);',
+    replace: 'await other.appendBatch(payloads);',
+    tests: [unit('failed-transaction'), ...crashes],
+  },
+  {
+    id: 'transaction-on-sand',
+    breaks: 'A transaction is decided though what lies before its events may be lost.',
+    file: 'src/adapter/event-store/commit-transaction.ts',
+    search: 'await Promise.all(partitions.map(({ log }) => durable(log)));',
+    replace: '',
+    tests: crashes,
+  },
+  {
+    id: 'index-filter-says-not-here',
+    breaks: 'The filter of an index file denies keys that are in it.',
+    file: 'src/adapter/event-store/key-filter.ts',
+    search: 'if (((this.bytes[at >>> 3] as number) & (1 << (at & 7))) === 0) return false;',
+    replace: 'if (((this.bytes[at >>> 3] as number) & (2 << (at & 7))) === 0) return false;',
+    tests: [unit('key-filter')],
+  },
+  {
+    id: 'index-file-not-checked',
+    breaks: 'A damaged index file is believed.',
+    file: 'src/adapter/event-store/index-file.ts',
+    search: 'if (got < length || crcOf(bytes) !== crc) {',
+    replace: 'if (got < length) {',
+    tests: [unit('index-file'), 'test/property/event-store-model.test.ts'],
+  },
+  {
+    id: 'checkpoint-not-compared',
+    breaks: 'A checkpoint is stored whatever revision the writer expects.',
+    file: 'src/adapter/event-store/checkpoints.ts',
+    search: "const writes = [this.#system.write(stream, { type: '$checkpoint', data }, expected)];",
+    replace: "const writes = [this.#system.write(stream, { type: '$checkpoint', data }, expected && 'any')];",
+    tests: consumers,
+  },
+  {
+    id: 'lease-ignored',
+    breaks: 'Of two consumers of one name both run.',
+    file: 'src/adapter/event-store/leases.ts',
+    search: 'if (line[0] === lease) lease.grant();',
+    replace: 'lease.grant();',
+    tests: consumers,
+  },
+  {
+    id: 'subscriber-of-a-failed-partition-waits',
+    breaks: 'Who follows a partition that has failed waits for ever.',
+    file: 'src/adapter/event-store/store-core.ts',
+    search: 'if (!this.closed && lane.stopped !== undefined) throw lane.stopped;',
+    replace: 'void lane;',
+    tests: [unit('subscribing')],
+  },
+  {
+    id: 'purge-of-living-events',
+    breaks: 'A purge takes segments with events that are to be kept.',
+    file: 'src/adapter/event-store/retention.ts',
+    search: 'if (kept.length === 0) return true;\n  if (maxAge === undefined) return false;',
+    replace: 'if (kept.length === 0) return true;\n  if (maxAge === undefined) return lsns.length > kept.length;',
+    tests: [...purges, ...histories],
+  },
+  {
+    id: 'purge-forgets-heads',
+    breaks: 'A stream whose last event was purged begins again at revision 0.',
+    file: 'src/adapter/event-store/purge.ts',
+    search: 'return isNewestEvent(revision, state) ? { ...state.metadata, head: state.head } : undefined;',
+    replace: 'return isNewestEvent(revision, state) && state.head < 0 ? { ...state.metadata } : undefined;',
+    tests: purges,
+  },
+  {
+    id: 'scavenge-leaves-out-living',
+    breaks: 'A scavenge does not keep the newest event that maxCount keeps.',
+    file: 'src/adapter/event-store/retention.ts',
+    search: 'return tombstoned === true || revision < oldestRevision(state) ||',
+    replace: 'return tombstoned === true || revision <= oldestRevision(state) ||',
+    tests: scavenges,
+  },
+  {
+    id: 'scavenge-forgets-heads',
+    breaks: 'A deleted stream begins again at revision 0 after a scavenge.',
+    file: 'src/adapter/event-store/scavenge-unit.ts',
+    search: '|| isNewestEvent(revision, state)) return true;',
+    replace: '|| (await false)) return true;',
+    tests: [...scavenges, ...histories],
+  },
+  {
+    id: 'scavenge-leaves-a-gap',
+    breaks: 'Events go out of the middle of a stream.',
+    file: 'src/adapter/event-store/scavenge-unit.ts',
+    search: "if (layer.find({ kind: 'stream', name: stream }) !== undefined) return true;",
+    replace: '',
+    tests: scavenges,
+  },
+  {
+    id: 'scavenge-decided-by-what-is-lost',
+    breaks: 'An event is left out for a newer one that a power cut takes.',
+    file: 'src/adapter/event-store/scavenge-unit.ts',
+    search: 'await lane.insert(async () => []); // what was decided by is durable',
+    replace: 'void lane;',
+    tests: [...cuts],
+  },
+  {
+    id: 'kept-file-not-synced',
+    breaks: 'The log gives a segment up before the file with what is alive of it is durable.',
+    file: 'src/adapter/event-store/kept-writer.ts',
+    search: 'await this.#file.sync();',
+    replace: '',
+    tests: [...cuts, ...crashes],
+  },
+  {
+    id: 'kept-name-not-durable',
+    breaks: 'The log gives a segment up before the name of the kept file is durable.',
+    file: 'src/adapter/event-store/kept-writer.ts',
+    search: 'await this.#disk.syncDirectory(this.#directory);',
+    replace: '',
+    tests: [...cuts, ...crashes],
+  },
+  {
+    id: 'kept-file-beside-its-segment',
+    breaks:
+      'After a crash a kept file counts though the log has its segment: it may be read in place of what came later.',
+    file: 'src/adapter/event-store/kept-files.ts',
+    search: 'if (!unfinished && range.lastSegment < oldestSegment) found.push(range);',
+    replace: 'if (!unfinished) found.push(range);',
+    tests: [...cuts],
+  },
+  {
+    id: 'kept-file-before-its-successor',
+    breaks: 'After a crash an older kept file is taken for the newer one that has replaced it.',
+    file: 'src/adapter/event-store/kept-files.ts',
+    search: 'found.sort((a, b) => b.generation - a.generation)',
+    replace: 'found.sort((a, b) => a.generation - b.generation)',
+    tests: [...cuts, ...crashes],
+  },
+  {
+    id: 'lost-kept-file-not-missed',
+    breaks: 'A kept file that is lost is not missed: its events are silently gone.',
+    file: 'src/adapter/event-store/kept-files.ts',
+    search: 'for (const name of this.#listed()) {',
+    replace: 'for (const name of [] as string[]) {',
+    tests: scavenges,
+  },
+  {
+    id: 'moved-layer-finds-nothing',
+    breaks: 'Who is reading a stream while its segment is scavenged misses what is alive of it.',
+    file: 'src/adapter/event-store/file-layer.ts',
+    search: 'return found === undefined && this.#gone ? this.#clip(await this.#next?.find(key)) : found;',
+    replace: 'return found;',
+    tests: [...scavenges, ...races],
+  },
+];
