@@ -1,15 +1,21 @@
 /**
- * `npm run bench`: measures Varve against raw system calls and against its targets.
+ * `npm run bench`: measures Varve against its peers, against raw system calls, and against its targets. Each group of
+ * rows runs in a process of its own, one after the other.
  *
  * A missed target is reported and fails nothing; a benchmark whose results are not what they must be does.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { drawCharts } from './charts.js';
+import { runChild } from './children.js';
 import { GROUPS } from './groups.js';
+import { installPeers } from './install.js';
 import { describeMachine } from './machine.js';
 import { renderDocs } from './markdown.js';
 import { commandOf, HELP, OptionError, readOptions } from './options.js';
+import { installedVersions } from './peers/index.js';
 import { Progress } from './progress.js';
 import { renderNotes, renderSummary, renderTable } from './report.js';
+import { TARGETS } from './targets.js';
 import { Workspace } from './workspace.js';
 
 /** Long rows make one round where the others make this many. */
@@ -17,26 +23,42 @@ const LONG = 3;
 /** A busy machine measures its neighbours. */
 const BUSY_LOAD = 0.3;
 
+const RESULTS = new URL('./results/', import.meta.url);
+const LATEST = new URL('latest.json', RESULTS);
+const SCALE = new URL('scale.json', RESULTS);
+
+/**
+ * @typedef {object} GroupResults
+ * @property {string} name
+ * @property {string} title
+ * @property {string} method
+ * @property {import('./rows.js').Row[]} rows
+ * @property {readonly import('./groups.js').Chart[]} charts
+ * @property {string[]} skipped what could not be measured, and why
+ * @property {number} seconds
+ */
+
 /**
  * What `results/latest.json` holds.
  *
  * @typedef {object} Results
- * @property {1} format
+ * @property {2} format
  * @property {string} varve version
+ * @property {Record<string, string>} peers versions
  * @property {string} date
  * @property {boolean} quick
  * @property {string} command
  * @property {number} rounds
  * @property {number} seconds
  * @property {import('./machine.js').Machine} machine
- * @property {{ name: string, title: string, method: string, rows: import('./rows.js').Row[] }[]} groups
+ * @property {GroupResults[]} groups
  */
 
 const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
 
 /** @param {import('./options.js').Options} options @param {Workspace} workspace @returns {Promise<Results>} */
 async function measure(options, workspace) {
-  const { quick, rounds, only } = options;
+  const { quick, rounds, only, peers } = options;
   const started = performance.now();
   const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'));
   const machine = await describeMachine(workspace);
@@ -46,25 +68,27 @@ async function measure(options, workspace) {
   }
   if (quick) say('--quick: tiny sizes and few rounds; the figures mean nothing.');
 
-  const chosen = GROUPS.filter((group) => only.length === 0 || only.includes(group.name));
+  const chosen = GROUPS.filter((group) => only.length === 0 || only.includes(group));
   const progress = new Progress();
   const longRounds = Math.max(2, Math.ceil(rounds / LONG));
-  const bench = { quick, rounds, longRounds, workspace, progress: (/** @type {string} */ text) => progress.show(text) };
-  /** @type {Results['groups']} */
+  const given = JSON.stringify({ directory: workspace.directory, quick, rounds, longRounds, peers });
+  /** @type {GroupResults[]} */
   const groups = [];
-  for (const [i, { name, title, method, run }] of chosen.entries()) {
+  for (const [i, name] of chosen.entries()) {
+    const began = performance.now();
     progress.begin(`[${i + 1}/${chosen.length}] ${name}`);
-    await workspace.settle();
-    const rows = await run(bench);
+    const results = await runChild('group', [name, given], (text) => progress.show(text));
     progress.end();
-    say(`\n${title}  (--only ${name})\n\n${renderTable(rows)}`);
-    for (const note of renderNotes(rows)) say(note);
-    groups.push({ name, title, method, rows });
+    const seconds = Math.round((performance.now() - began) / 100) / 10;
+    say(`\n${results.title}  (--only ${name}, ${seconds} s)\n\n${renderTable(results.rows)}`);
+    for (const note of [...renderNotes(results.rows), ...results.skipped]) say(`  ${note}`);
+    groups.push({ ...results, seconds });
   }
   say(`\n${renderSummary(groups.flatMap((group) => group.rows))}`);
   return {
-    format: 1,
+    format: 2,
     varve: version,
+    peers: peers ? await installedVersions() : {},
     date: new Date().toISOString().slice(0, 10),
     quick,
     command: commandOf(options),
@@ -73,6 +97,14 @@ async function measure(options, workspace) {
     machine,
     groups,
   };
+}
+
+/** A target whose row has gone, or was renamed, would never be missed. @param {Results} results */
+function checkTargets({ groups }) {
+  const measured = new Set(groups.flatMap((group) => group.rows.map((row) => row.id)));
+  if (groups.some((group) => group.skipped.length > 0)) return;
+  const lost = Object.keys(TARGETS).filter((id) => !measured.has(id));
+  if (lost.length > 0) throw new Error(`No row has the targets of ${lost.join(', ')}`);
 }
 
 /** @param {import('./options.js').Options} options */
@@ -89,23 +121,41 @@ async function run(options) {
   }
   try {
     const results = await measure(options, workspace);
-    await mkdir(new URL('./results/', import.meta.url), { recursive: true });
-    const file = new URL('./results/latest.json', import.meta.url);
-    await writeFile(file, `${JSON.stringify(results, null, 2)}\n`);
+    await mkdir(RESULTS, { recursive: true });
+    await writeFile(LATEST, `${JSON.stringify(results, null, 2)}\n`);
     say(`${results.seconds} s; results are in bench/results/latest.json`);
-    if (options.writeDocs) {
-      await writeFile(new URL('../docs/benchmarks.md', import.meta.url), renderDocs(results));
-      say('docs/benchmarks.md was written');
-    }
+    if (options.only.length === 0 && options.peers && results.machine.mapped) checkTargets(results);
+    if (options.writeDocs) await writeDocs();
   } finally {
     await workspace.close();
   }
 }
 
+/** From the files of results alone, so that a page can be written again without measuring again. */
+async function writeDocs() {
+  /** @type {Results} */
+  const results = JSON.parse(await readFile(LATEST, 'utf8'));
+  if (results.quick || results.groups.length < GROUPS.length) {
+    throw new OptionError('docs/benchmarks.md takes the results of a full run: without --quick and --only');
+  }
+  const scale = await readFile(SCALE, 'utf8').then(JSON.parse, (error) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  const docs = new URL('../docs/', import.meta.url);
+  const charts = await drawCharts(results.groups, new URL('charts/', docs));
+  await writeFile(new URL('benchmarks.md', docs), renderDocs(results, charts, scale));
+  say('docs/benchmarks.md and docs/charts were written');
+}
+
 try {
   const options = readOptions(process.argv.slice(2));
   if (options.help) say(HELP);
-  else await run(options);
+  else if (options.docsOnly) await writeDocs();
+  else {
+    if (options.peers && !options.quick) await installPeers(say);
+    await run(options);
+  }
 } catch (error) {
   if (!(error instanceof OptionError)) throw error;
   process.stderr.write(`${error.message}\n\n${HELP}\n`);
