@@ -67,7 +67,11 @@ function draw(echarts, { title, unit, logarithmic }, bars) {
     backgroundColor: '#ffffff',
     title: { text: title, left: 'center', textStyle: { fontSize: 14 } },
     grid: { left: 12, right: 110, top: 40, bottom: 12, containLabel: true },
-    xAxis: { type: logarithmic ? 'log' : 'value', axisLabel: { formatter: axisLabel(unit), hideOverlap: true } },
+    xAxis: {
+      type: logarithmic ? 'log' : 'value',
+      ...(logarithmic ? { min: 10 ** Math.floor(Math.log10(Math.min(...bars.map(({ value }) => value)))) } : {}),
+      axisLabel: { formatter: axisLabel(unit), hideOverlap: true },
+    },
     yAxis: { type: 'category', inverse: true, data: bars.map((bar) => bar.name), axisTick: { show: false } },
     series: [
       {

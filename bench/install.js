@@ -1,15 +1,21 @@
 /** Installs what the benchmarks compare with, once. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
+const WANTED = new URL('package-lock.json', import.meta.url);
 /** npm writes it when all is in place. */
 const INSTALLED = new URL('node_modules/.package-lock.json', import.meta.url);
 
+function areInstalled() {
+  const installed = statSync(INSTALLED, { throwIfNoEntry: false });
+  return installed !== undefined && installed.mtimeMs >= statSync(WANTED).mtimeMs;
+}
+
 /** @param {(text: string) => void} say */
 export async function installPeers(say) {
-  if (existsSync(INSTALLED)) return;
+  if (areInstalled()) return;
   say(
     'Installing the peers (npm ci in bench/); those that are not prebuilt here are compiled, which takes some minutes …',
   );

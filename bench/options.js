@@ -19,7 +19,7 @@ export const HELP = `Compares Varve with its peers and with raw system calls, in
   --rounds <n>        rounds, default ${DEFAULT_ROUNDS} (${QUICK_ROUNDS} with --quick); rows that take long make a part of them
   --directory <path>  where the files are made, and removed again; default: the system's temporary directory
   --write-docs        also writes docs/benchmarks.md and docs/charts; only for a full run
-  --docs-only         writes them from the results that are there, measuring nothing
+  --docs-only         writes them from bench/results/published.json, measuring nothing
   --help
 
 Results go to bench/results/latest.json.`;
