@@ -2,8 +2,10 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { formatNumber } from './rows.js';
 
-const WIDTH = 760;
+const WIDTH = 860;
 const BAR_HEIGHT = 24;
+/** Of the widest fonts that may stand in for the one that is asked for. */
+const CHARACTER_WIDTH = 7.5;
 const VARVE = '#2f6f8f';
 const PEER = '#b9b4a8';
 
@@ -65,8 +67,14 @@ function draw(echarts, { title, unit, logarithmic }, bars) {
   drawing.setOption({
     animation: false,
     backgroundColor: '#ffffff',
+    textStyle: { fontFamily: 'Helvetica, Arial, sans-serif' },
     title: { text: title, left: 'center', textStyle: { fontSize: 14 } },
-    grid: { left: 12, right: 110, top: 40, bottom: 12, containLabel: true },
+    grid: {
+      left: Math.max(...bars.map(({ name }) => name.length)) * CHARACTER_WIDTH + 16,
+      right: 120,
+      top: 40,
+      bottom: 32,
+    },
     xAxis: {
       type: logarithmic ? 'log' : 'value',
       ...(logarithmic ? { min: 10 ** Math.floor(Math.log10(Math.min(...bars.map(({ value }) => value)))) } : {}),

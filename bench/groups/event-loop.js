@@ -7,6 +7,7 @@ import { DURABILITY, makeRow } from '../rows.js';
 const SIZE = 128;
 const WRITERS = 1_024;
 const WARM_UP_ROUNDS = 1;
+const ROUNDS = 4;
 const LASTS_MS = 1_000;
 const SEGMENT = 256 * MIB;
 
@@ -17,7 +18,7 @@ export const group = {
     `${WRITERS.toLocaleString('en-US')} writers append ${SIZE} B each, await that it is durable, and append again, for a ` +
     'second; segments end meanwhile. perf_hooks.monitorEventLoopDelay with a resolution of 1 ms, whose values begin at ' +
     'that millisecond: p99. Against the same of a process that does nothing.',
-  async run({ quick, longRounds, workspace, progress, peers }) {
+  async run({ quick, rounds, workspace, progress, peers }) {
     const lasts = quick ? 100 : LASTS_MS;
     const payload = makePayload(SIZE);
     const logs = await openLogs(workspace, { segmentSize: quick ? 8 * MIB : SEGMENT });
@@ -43,7 +44,12 @@ export const group = {
     const contestants = { idle: () => measure(() => sleep(lasts)) };
     for (const { io, partition } of logs) contestants[io] = writing(() => partition.append(payload));
     if (lmdb !== undefined) contestants.lmdb = writing(() => lmdb.append(payload));
-    const values = await interleave({ rounds: longRounds, warmUp: WARM_UP_ROUNDS, contestants, progress });
+    const values = await interleave({
+      rounds: Math.min(rounds, ROUNDS),
+      warmUp: WARM_UP_ROUNDS,
+      contestants,
+      progress,
+    });
     await lmdb?.close();
     await closeLogs(logs);
 

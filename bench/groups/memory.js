@@ -5,7 +5,7 @@ import { DURABILITY, makeRow } from '../rows.js';
 import { openLog } from '../varve.js';
 
 /** Memory spreads little, and a process is started for each round. */
-const ROUNDS = 3;
+const ROUNDS = 2;
 const WRITERS = 1_024;
 
 /** @type {import('../groups.js').Group} */

@@ -33,7 +33,7 @@ export const group = {
       })),
     },
   ],
-  async run({ quick, rounds, workspace, progress }) {
+  async run({ quick, longRounds, workspace, progress }) {
     const appends = quick ? 2 : APPENDS;
     const layouts = quick ? LAYOUTS.slice(0, 2) : LAYOUTS;
     const payload = makePayload(SIZE);
@@ -61,7 +61,7 @@ export const group = {
         return (WAITERS * appends * 1000) / took;
       };
     }
-    const values = await interleave({ rounds, contestants, progress });
+    const values = await interleave({ rounds: longRounds, contestants, progress });
     for (const log of logs) await log.close();
     return layouts.map(({ partitions }) =>
       makeRow({

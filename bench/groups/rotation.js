@@ -4,9 +4,7 @@ import { check, quantile } from '../measure.js';
 import { DURABILITY, makeRow } from '../rows.js';
 
 const WARM_UP_ROUNDS = 1;
-/** A thousand ends of segments in all. */
 const ROUNDS = 20;
-const ROTATIONS = 50;
 
 /**
  * @typedef {object} Pace
@@ -15,19 +13,30 @@ const ROTATIONS = 50;
  * @property {'written' | 'durable'} ack
  * @property {number} size
  * @property {number} segmentSize
+ * @property {number} rotations in a round
  * @property {number} appendsPerTurn between two turns of the event loop; what prepares the next segment runs in turns
  * @property {boolean} everyIo or the default one
  */
 
 /** @type {readonly Pace[]} */
 const PACES = [
-  { id: 'turns', name: 'in turns', ack: 'written', size: 128, segmentSize: MIB, appendsPerTurn: 16, everyIo: true },
+  {
+    id: 'turns',
+    name: 'in turns',
+    ack: 'written',
+    size: 128,
+    segmentSize: MIB,
+    rotations: 25,
+    appendsPerTurn: 16,
+    everyIo: true,
+  },
   {
     id: 'non-stop',
     name: 'non-stop',
     ack: 'written',
     size: 128,
     segmentSize: MIB,
+    rotations: 10,
     appendsPerTurn: Number.MAX_SAFE_INTEGER,
     everyIo: false,
   },
@@ -37,6 +46,7 @@ const PACES = [
     ack: 'durable',
     size: KIB,
     segmentSize: 64 * KIB,
+    rotations: 50,
     appendsPerTurn: 1,
     everyIo: false,
   },
@@ -81,7 +91,6 @@ export const group = {
     'awaited until it is durable, segments of 64 KiB. The first record of a segment is acknowledged when the segment ' +
     'before it is sealed and durable. Between rounds everything is purged, so that segments are used again.',
   async run({ quick, rounds: wanted, workspace, progress }) {
-    const rotations = quick ? 2 : ROTATIONS;
     const rounds = Math.min(wanted, ROUNDS);
     const series = [];
     for (const pace of PACES) {
@@ -95,6 +104,7 @@ export const group = {
       progress(round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`);
       for (const one of round % 2 === 0 ? series : [...series].reverse()) {
         const { log, partition, pace } = one;
+        const rotations = quick ? 2 : pace.rotations;
         const before = partition.stats();
         const { all, atEnd } = await appendThrough(partition, rotations, pace);
         await partition.sync();
