@@ -9,6 +9,7 @@ export const GROUPS = /** @type {const} */ ([
   'batches',
   'partitions',
   'scanning',
+  'scanning-backward',
   'points',
   'following',
   'recovery',

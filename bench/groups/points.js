@@ -78,7 +78,12 @@ export const group = {
       rows.push(
         ...rowsAgainst(
           row,
-          stores.map(({ id, name }) => ({ id, name, durability: DURABILITY.read, values: values[id] ?? [] })),
+          stores.map(({ id, library }) => ({
+            id,
+            name: library,
+            durability: DURABILITY.read,
+            values: values[id] ?? [],
+          })),
         ),
       );
     }

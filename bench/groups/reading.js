@@ -150,7 +150,7 @@ export const group = {
       ...rows,
       ...rowsAgainst(
         { ...shape, id: 'read-again', what: 'batches, again', values: again.batches ?? [] },
-        stores.map(({ id, name }) => ({ id, name, durability: DURABILITY.read, values: of(id) })),
+        stores.map(({ id, library }) => ({ id, name: library, durability: DURABILITY.read, values: of(id) })),
       ),
     ];
   },

@@ -23,6 +23,7 @@ export async function open(directory, ack) {
     return records;
   };
   return {
+    library: 'classic-level',
     name: `classic-level sync: ${sync}`,
     durability: `LevelDB, sync: ${sync}`,
     append: (payload) => db.put(keyOf(++last), payload, { sync }),

@@ -19,6 +19,7 @@ export async function open(directory, ack) {
   const commit = (/** @type {readonly Uint8Array[]} */ payloads) =>
     new Promise((resolve) => store.commit(STREAM, payloads.map(eventOf), resolve));
   return {
+    library: 'event-storage',
     name: `event-storage${syncOnFlush ? ' syncOnFlush' : ''}`,
     durability: syncOnFlush ? 'event-storage: syncOnFlush' : 'event-storage: flushed, not synced',
     append: (payload) => commit([payload]),

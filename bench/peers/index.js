@@ -13,7 +13,8 @@ import { readFile } from 'node:fs/promises';
  * Records with numbers from 1 on, in a directory of its own.
  *
  * @typedef {object} PeerStore
- * @property {string} name as it stands in the tables
+ * @property {string} library name of the package, for rows that only read
+ * @property {string} name the same with the way in which it appends
  * @property {string} durability what holds when `append` is done
  * @property {(payload: Uint8Array) => unknown} append done when it returns; when it resolves, if it returns a promise
  * @property {(payloads: readonly Uint8Array[]) => unknown} [appendBatch] all or nothing

@@ -21,6 +21,7 @@ export function open(directory, ack) {
     return records;
   };
   return {
+    library: 'lmdb',
     name: `lmdb ${durable ? 'flushed' : 'noSync'}`,
     durability: durable
       ? 'lmdb: `flushed` has resolved'

@@ -20,6 +20,7 @@ export async function open(directory, ack) {
     return records;
   };
   return {
+    library: 'rocksdb-native',
     name: `rocksdb-native ${ack === 'durable' ? 'put + flush' : 'put'}`,
     durability: ack === 'durable' ? 'RocksDB, memory table flushed' : 'RocksDB, WAL not synced',
     append: async (payload) => {

@@ -10,6 +10,7 @@ export async function open(directory, ack) {
   boom.setMaxListeners(0); // one for each that waits
   await once(boom, 'ready');
   return {
+    library: 'sonic-boom',
     name: `sonic-boom ${fsync ? 'fsync' : 'sync'}`,
     durability: fsync ? 'sonic-boom: fsync after each write' : 'sonic-boom: written, not synced',
     append: fsync

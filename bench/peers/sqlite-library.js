@@ -25,5 +25,10 @@ export function openDatabase(file, ack) {
   const synchronous = ack === 'durable' ? 'FULL' : 'NORMAL';
   const db = new Database(file);
   db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
-  return { db, name: `${library} ${synchronous}`, durability: `SQLite in WAL mode, synchronous=${synchronous}` };
+  return {
+    db,
+    library,
+    name: `${library} ${synchronous}`,
+    durability: `SQLite in WAL mode, synchronous=${synchronous}`,
+  };
 }

@@ -4,7 +4,7 @@ import { openDatabase } from './sqlite-library.js';
 
 /** @type {import('./index.js').OpenPeer} */
 export function open(directory, ack) {
-  const { db, name, durability } = openDatabase(join(directory, 'log.db'), ack);
+  const { db, library, name, durability } = openDatabase(join(directory, 'log.db'), ack);
   db.exec('CREATE TABLE log (number INTEGER PRIMARY KEY, payload BLOB NOT NULL)');
   const insert = db.prepare('INSERT INTO log (payload) VALUES (?)');
   const one = db.prepare('SELECT payload FROM log WHERE number = ?');
@@ -18,6 +18,7 @@ export function open(directory, ack) {
     return records;
   };
   return {
+    library,
     name,
     durability,
     append: (payload) => insert.run(payload),
