@@ -24,6 +24,7 @@ const WRITERS = 1_024;
 /** Events of the small store, and of each measurement of the rate. */
 const SMALL = 100_000;
 const SMALL_STREAMS = 10_000;
+const RATE_ROUNDS = 5;
 const HEADS = 200;
 const BYTES_PER_EVENT = 500;
 
@@ -64,13 +65,15 @@ const somewhere = (n, bound) => Math.floor((((n + 1) * 0.6180339887498949) % 1) 
  * @param {import('varve').EventStore} store
  * @param {number} events
  * @param {number} streams
+ * @param {number} round others than in the rounds before
  */
-async function appendRate(store, events, streams) {
-  let next = 0;
+async function appendRate(store, events, streams, round) {
+  let next = round * events;
+  const end = next + events;
   const started = performance.now();
   await Promise.all(
     Array.from({ length: WRITERS }, async () => {
-      while (next < events) await store.appendToStream(streamName(somewhere(next++, streams)), EVENT);
+      while (next < end) await store.appendToStream(streamName(somewhere(next++, streams)), EVENT);
     }),
   );
   return (events * 1000) / (performance.now() - started);
@@ -94,16 +97,16 @@ async function measure(workspace, progress) {
   const rateEvents = Math.min(SMALL, events);
 
   progress.begin('a small store');
-  const small = await openEventStore({ directory: workspace.makeDirectory() });
   const smallStreams = Math.min(SMALL_STREAMS, streams);
+  const smallDirectory = workspace.makeDirectory();
+  const filledSmall = await openEventStore({ directory: smallDirectory });
   await appendEvents(
-    small,
+    filledSmall,
     Math.max(rateEvents, smallStreams),
     (n) => streamName(n % smallStreams),
     () => {},
   );
-  const smallRate = await appendRate(small, rateEvents, smallStreams);
-  await small.close();
+  await filledSmall.close();
   progress.end();
 
   progress.begin('filling');
@@ -148,7 +151,17 @@ async function measure(workspace, progress) {
   progress.end();
 
   progress.begin('appending');
-  const rate = await appendRate(store, rateEvents, streams);
+  const small = await openEventStore({ directory: smallDirectory });
+  /** @type {{ large: number[], small: number[] }} */
+  const rates = { large: [], small: [] };
+  for (let round = 0; round < RATE_ROUNDS; round++) {
+    progress.show(`round ${round + 1} of ${RATE_ROUNDS}`);
+    rates.small.push(await appendRate(small, rateEvents, smallStreams, round));
+    rates.large.push(await appendRate(store, rateEvents, streams, round));
+  }
+  const rate = quantile(rates.large, 0.5);
+  const smallRate = quantile(rates.small, 0.5);
+  await small.close();
   const after = await usedMemory();
   await store.close();
   progress.end();
