@@ -1,5 +1,5 @@
 /** docs/benchmarks.md, made from the results and from nothing else. */
-import { formatNumber, formatSpread, formatTargets } from './rows.js';
+import { formatNumber, formatSpread, formatTargets, withoutRepetition } from './rows.js';
 
 /** @typedef {import('./rows.js').Row} Row */
 
@@ -103,7 +103,7 @@ function table(rows) {
   return [
     `| ${headings.join(' | ')} |`,
     `|${headings.map((heading) => (heading === '' || heading === 'against' ? '---|' : '---:|')).join('')}`,
-    ...rows.map((row) => `| ${cells(row, peers, targets).join(' | ')} |`),
+    ...withoutRepetition(rows.map((row) => cells(row, peers, targets))).map((line) => `| ${line.join(' | ')} |`),
   ];
 }
 
@@ -141,12 +141,14 @@ function legend({ rows, skipped }) {
   return facts.length === 0 ? [] : ['', ...facts];
 }
 
-/** @param {readonly Row[]} rows @param {string} name @param {(row: Row) => string} fact */
+/** What holds for most rows, and then for which another holds. @param {readonly Row[]} rows @param {string} name @param {(row: Row) => string} fact */
 function shared(rows, name, fact) {
-  /** @type {Map<string, Set<string>>} */
+  /** @type {Map<string, string[]>} */
   const byFact = new Map();
-  for (const row of rows) byFact.set(fact(row), (byFact.get(fact(row)) ?? new Set()).add(row.what));
+  for (const row of rows) byFact.set(fact(row), [...(byFact.get(fact(row)) ?? []), row.what]);
   return [...byFact]
-    .filter(([value]) => value !== '' && value !== '—' && value !== 'none')
-    .map(([value, whats]) => `- ${name}${byFact.size === 1 ? '' : ` (${[...whats].join('; ')})`}: ${value}.`);
+    .sort(([, a], [, b]) => b.length - a.length)
+    .map(([value, whats], i) => ({ value, of: i === 0 ? '' : ` (${[...new Set(whats)].join('; ')})` }))
+    .filter(({ value }) => value !== '' && value !== '—' && value !== 'none')
+    .map(({ value, of }) => `- ${name}${of}: ${value}.`);
 }

@@ -1,5 +1,5 @@
 /** The tables on the screen. */
-import { formatNumber, formatSpread, formatTargets } from './rows.js';
+import { formatNumber, formatSpread, formatTargets, withoutRepetition } from './rows.js';
 
 /** @typedef {import('./rows.js').Row} Row */
 
@@ -7,7 +7,7 @@ const HEADINGS = ['', 'Varve', 'p10 – p90', 'against', 'it', 'p10 – p90', 'r
 
 /** @param {readonly Row[]} rows */
 export function renderTable(rows) {
-  const lines = [HEADINGS, ...rows.map(cells)];
+  const lines = [HEADINGS, ...withoutRepetition(rows.map(cells))];
   const used = HEADINGS.map((_, column) => rows.length === 0 || lines.slice(1).some((line) => line[column] !== ''));
   const widths = HEADINGS.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)));
   return lines

@@ -33,6 +33,9 @@ import { TARGETS } from './targets.js';
  * @property {string} note
  */
 
+/** Cells of a line that tell of Varve alone. */
+const OURS = 3;
+
 /** @type {{ written: string, handedOver: string, durable: string, read: string, opened: string, none: string }} */
 export const DURABILITY = {
   written: 'written: survives the death of the process, not power loss',
@@ -116,4 +119,18 @@ export function formatSpread({ p10, p90 }) {
 /** @param {Row} row */
 export function formatTargets({ targets, unit }) {
   return targets.map(({ is, than, of }) => `${is} ${than.toLocaleString('en-US')}${of === 'ratio' ? '×' : ` ${unit}`}`);
+}
+
+/**
+ * The cells of a table, without those of Varve where they are the same as in the line above: the same row, against
+ * another peer.
+ *
+ * @param {string[][]} lines
+ */
+export function withoutRepetition(lines) {
+  const same = (/** @type {string[]} */ line, /** @type {string[] | undefined} */ above) =>
+    line.slice(0, OURS).every((cell, column) => cell === above?.[column]);
+  return lines.map((line, i) =>
+    same(line, lines[i - 1]) ? [...Array.from({ length: OURS }, () => ''), ...line.slice(OURS)] : line,
+  );
 }

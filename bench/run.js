@@ -54,6 +54,7 @@ const SCALE = new URL('scale.json', RESULTS);
  * @property {number} seconds
  * @property {import('./machine.js').Machine} machine
  * @property {GroupResults[]} groups
+ * @property {string[]} failed groups that have none
  */
 
 const say = (/** @type {string} */ text) => process.stdout.write(`${text}\n`);
@@ -76,11 +77,22 @@ async function measure(options, workspace) {
   const given = JSON.stringify({ directory: workspace.directory, quick, rounds, longRounds, peers });
   /** @type {GroupResults[]} */
   const groups = [];
+  /** @type {string[]} */
+  const failed = [];
   for (const [i, name] of chosen.entries()) {
     const began = performance.now();
     progress.begin(`[${i + 1}/${chosen.length}] ${name}`);
-    const results = await runChild('group', [name, given], (text) => progress.show(text));
-    progress.end();
+    /** @type {Omit<GroupResults, 'seconds'>} */
+    let results;
+    try {
+      results = await runChild('group', [name, given], (text) => progress.show(text));
+    } catch (error) {
+      failed.push(name); // what it has to say is on the screen; the others are measured all the same
+      say(`\n${/** @type {Error} */ (error).message}`);
+      continue;
+    } finally {
+      progress.end();
+    }
     const seconds = Math.round((performance.now() - began) / 100) / 10;
     say(`\n${results.title}  (--only ${name}, ${seconds} s)\n\n${renderTable(results.rows)}`);
     for (const note of [...renderNotes(results.rows), ...results.skipped]) say(`  ${note}`);
@@ -98,6 +110,7 @@ async function measure(options, workspace) {
     seconds: Math.round((performance.now() - started) / 1000),
     machine,
     groups,
+    failed,
   };
 }
 
@@ -127,6 +140,8 @@ async function run(options) {
     const json = `${JSON.stringify(results, null, 2)}\n`;
     await writeFile(LATEST, json);
     say(`${results.seconds} s; results are in bench/results/latest.json`);
+    const { failed } = results;
+    if (failed.length > 0) throw new Error(`These groups have failed: ${failed.join(', ')}`);
     if (options.only.length === 0 && options.peers && results.machine.mapped) checkTargets(results);
     if (!options.writeDocs) return;
     await writeFile(PUBLISHED, json);
@@ -136,14 +151,20 @@ async function run(options) {
   }
 }
 
-/** From the committed results alone, so that the page can be written again without measuring again. */
-async function writeDocs() {
-  /** @type {Results} */
-  const results = JSON.parse(await readFile(PUBLISHED, 'utf8'));
-  const scale = await readFile(SCALE, 'utf8').then(JSON.parse, (error) => {
+/** @param {URL} file @returns {Promise<any>} undefined where there is none */
+function readJson(file) {
+  return readFile(file, 'utf8').then(JSON.parse, (error) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
+}
+
+/** From the committed results alone, so that the page can be written again without measuring again. */
+async function writeDocs() {
+  /** @type {Results | undefined} */
+  const results = await readJson(PUBLISHED);
+  if (results === undefined) throw new OptionError('Nothing is published yet: --write-docs does that');
+  const scale = await readJson(SCALE);
   const docs = new URL('../docs/', import.meta.url);
   const charts = await drawCharts(results.groups, new URL('charts/', docs));
   await writeFile(new URL('benchmarks.md', docs), renderDocs(results, charts, scale));

@@ -95,7 +95,7 @@ export const group = {
       ].flatMap(({ id, opened }) =>
         opened === undefined || measured[id] === undefined
           ? []
-          : [{ id, name: opened.name, durability: DURABILITY.read, values: measured[id] ?? [] }],
+          : [{ id, name: opened.library, durability: DURABILITY.read, values: measured[id] ?? [] }],
       );
     const stream = {
       id: 'events-read-stream',

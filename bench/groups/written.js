@@ -126,6 +126,11 @@ export const group = {
         };
         const peer = { what: 'fs.writeSync', values: of('raw') };
         rows.push(makeRow({ ...append, peer }));
+        if (io === defaultLog(logs).io) {
+          const copy = { id: 'copy', name: 'memory copy', durability: 'none', values: of('copy') };
+          const opponents = stores.map(({ id, name, durability }) => ({ id, name, durability, values: of(id) }));
+          rows.push(...rowsAgainst({ ...append, id: `append-${size}` }, [copy, ...opponents]));
+        }
         rows.push(
           makeRow({
             ...append,
@@ -136,10 +141,6 @@ export const group = {
             peer,
           }),
         );
-        if (io !== defaultLog(logs).io) continue;
-        const copy = { id: 'copy', name: 'memory copy', durability: 'none', values: of('copy') };
-        const opponents = stores.map(({ id, name, durability }) => ({ id, name, durability, values: of(id) }));
-        rows.push(...rowsAgainst({ ...append, id: `append-${size}` }, [copy, ...opponents]));
       }
     }
     for (const { close } of stores) await close();

@@ -4,7 +4,7 @@ import { openDatabase } from './sqlite-library.js';
 
 /** @param {string} directory */
 export function openEvents(directory) {
-  const { db, name, durability } = openDatabase(join(directory, 'events.db'), 'durable');
+  const { db, library, name, durability } = openDatabase(join(directory, 'events.db'), 'durable');
   db.exec(
     'CREATE TABLE events (position INTEGER PRIMARY KEY, stream TEXT NOT NULL, revision INTEGER NOT NULL, ' +
       'type TEXT NOT NULL, data TEXT NOT NULL, UNIQUE (stream, revision))',
@@ -21,6 +21,7 @@ export function openEvents(directory) {
     return events;
   };
   return {
+    library: `${library}, unique (stream, revision)`,
     name: `${name}, unique (stream, revision)`,
     durability,
     /** @param {string} stream @param {{ type: string, data: unknown }} event */
