@@ -4,7 +4,7 @@
 export const WARM_UP_ROUNDS = 3;
 
 /** On a slow disk or a slow machine there are fewer rounds than were asked for, so that a run always comes to its end. */
-const ENOUGH_MS = 15_000;
+const ENOUGH_MS = 30_000;
 const LEAST_ROUNDS = 3;
 
 /**

@@ -19,7 +19,7 @@ const SIZES = [
   { size: 64 * KIB, appends: 3 },
 ];
 /** Appends of all waiters in a round: peers that take long for them make fewer. */
-const PEER_BUDGET = { lmdb: Number.POSITIVE_INFINITY, 'classic-level': 500, 'sonic-boom': 3000, 'event-storage': 3000 };
+const PEER_BUDGET = { lmdb: 20_480, 'classic-level': 250, 'sonic-boom': 1000, 'event-storage': 1000 };
 /** It commits on the calling thread, one row after the other: however many wait, the rate is that of one. */
 const SQLITE_COMMITS = 100;
 const PERCENTILES = [0.5, 0.99, 0.999];
