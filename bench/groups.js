@@ -6,6 +6,7 @@ export const GROUPS = /** @type {const} */ ([
   'reading',
   'durable',
   'waiters',
+  'latencies',
   'batches',
   'partitions',
   'scanning',
