@@ -1,7 +1,7 @@
 /** Logs to measure with. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openLog } from 'varve';
 import { check } from './measure.js';
+import { openLog, realDisk } from './varve.js';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -43,6 +43,27 @@ export async function openLogs(workspace, options = {}) {
     logs.push({ io, log, partition });
   }
   return logs;
+}
+
+/**
+ * The one that `io: 'auto'`, the default, chooses here: what peers are compared with.
+ *
+ * @param {readonly OpenedLog[]} logs
+ */
+export function defaultLog(logs) {
+  return /** @type {OpenedLog} */ (logs[0]);
+}
+
+/** A disk that syncs no file: to set up in seconds, and without wear, what is only read or purged afterwards. */
+export function unsyncedDisk() {
+  const disk = realDisk();
+  const open = disk.open.bind(disk);
+  disk.open = async (path, mode) => {
+    const file = await open(path, mode);
+    file.sync = async () => {};
+    return file;
+  };
+  return disk;
 }
 
 /** @param {readonly OpenedLog[]} logs */
@@ -125,6 +146,29 @@ export async function fill(partition, { bytes, recordSize, frames }, progress) {
     progress(`filling, ${Math.floor((done * 100) / records)} %`);
   }
   return records;
+}
+
+/**
+ * Appends records of 1 KiB to partition 1 of a new log until it has so many sealed segments, and closes it.
+ *
+ * @param {string} directory
+ * @param {number} sealed
+ * @param {number} segmentSize
+ * @param {(text: string) => void} progress
+ * @returns {Promise<number>} the last LSN
+ */
+export async function fillSegments(directory, sealed, segmentSize, progress) {
+  const disk = unsyncedDisk();
+  const log = await openLog({ directory, segmentSize, disk });
+  const partition = await log.partition(1);
+  const payload = makePayload(KIB);
+  for (let index = 0; index <= sealed; ) {
+    index = (await partition.append(payload, { ack: 'written' })).position.segmentIndex;
+    progress(`filling, segment ${index} of ${sealed}`);
+  }
+  await log.close();
+  await disk.close();
+  return partition.durableLsn;
 }
 
 /** Bytes that do not compress or repeat within a record. @param {number} size */

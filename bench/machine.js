@@ -12,6 +12,7 @@ const GIB = 1024 ** 3;
  * @property {number} memoryGiB
  * @property {string} kernel
  * @property {string} fileSystem
+ * @property {boolean} mapped io 'mmap' works here
  * @property {string} node
  * @property {number} loadBefore load average of the minute before the run
  */
@@ -19,7 +20,7 @@ const GIB = 1024 ** 3;
 /** @param {import('./workspace.js').Workspace} workspace @returns {Promise<Machine>} */
 export async function describeMachine(workspace) {
   const cpus = os.cpus();
-  const { fileSystem } = await workspace.disk.features(workspace.directory);
+  const { fileSystem, map } = await workspace.disk.features(workspace.directory);
   return {
     cpu: cpus[0]?.model.trim() ?? 'unknown',
     cores: cpus.length,
@@ -27,6 +28,7 @@ export async function describeMachine(workspace) {
     memoryGiB: Math.round(os.totalmem() / GIB),
     kernel: `${os.type()} ${os.release()} ${os.machine()}`,
     fileSystem,
+    mapped: map,
     node: process.version,
     loadBefore: Math.round((os.loadavg()[0] ?? 0) * 100) / 100,
   };

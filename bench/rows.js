@@ -1,7 +1,8 @@
-/** Rows: one figure of Varve, the peer's, their ratio, and the target. */
+/** Rows: one figure of Varve, a peer's, their ratio, and the targets. */
 import { quantile } from './measure.js';
+import { TARGETS } from './targets.js';
 
-/** @typedef {'µs' | 'ms' | '/s' | 'GB/s' | 'KiB' | 'MiB'} Unit */
+/** @typedef {'ns' | 'µs' | 'ms' | 's' | '/s' | 'GB/s' | 'KiB' | 'MiB' | '×'} Unit */
 
 /**
  * `value` is the median of the rounds, or a statistic over all operations where `Row.statistic` says so. `p10` and `p90`
@@ -26,11 +27,14 @@ import { quantile } from './measure.js';
  * @property {Unit} unit
  * @property {number} rounds
  * @property {Figure} varve
- * @property {(Figure & { what: string }) | null} peer
+ * @property {(Figure & { what: string, durability: string }) | null} peer
  * @property {Figure | null} ratio Varve's value by the peer's, round by round
- * @property {(Target & { met: boolean }) | null} target
+ * @property {(Target & { met: boolean })[]} targets
  * @property {string} note
  */
+
+/** Cells of a line that tell of Varve alone. */
+const OURS = 3;
 
 /** @type {{ written: string, handedOver: string, durable: string, read: string, opened: string, none: string }} */
 export const DURABILITY = {
@@ -51,12 +55,11 @@ export const DURABILITY = {
  * @param {number[]} given.values one a round
  * @param {number} [given.overall] the statistic over all operations
  * @param {string} [given.statistic]
- * @param {{ what: string, values: number[], overall?: number }} [given.peer]
- * @param {Target} [given.target]
+ * @param {{ what: string, durability?: string, values: number[], overall?: number }} [given.peer] the same durability if none is named
  * @param {string} [given.note]
  * @returns {Row}
  */
-export function makeRow({ statistic = 'median', peer, target, note = '', ...given }) {
+export function makeRow({ statistic = 'median', peer, note = '', ...given }) {
   const { id, what, durability, unit, values } = given;
   const varve = figure(values, given.overall);
   const ratios = peer?.values.map((theirs, round) => /** @type {number} */ (values[round]) / theirs);
@@ -69,11 +72,26 @@ export function makeRow({ statistic = 'median', peer, target, note = '', ...give
     unit,
     rounds: values.length,
     varve,
-    peer: peer === undefined ? null : { what: peer.what, ...figure(peer.values, peer.overall) },
+    peer:
+      peer === undefined
+        ? null
+        : { what: peer.what, durability: peer.durability ?? durability, ...figure(peer.values, peer.overall) },
     ratio,
-    target: target === undefined ? null : { ...target, met: isMet(target, varve, ratio) },
+    targets: (TARGETS[id] ?? []).map((target) => ({ ...target, met: isMet(target, varve, ratio) })),
     note,
   };
+}
+
+/**
+ * A row for each peer that the same figures of Varve are compared with.
+ *
+ * @param {Omit<Parameters<typeof makeRow>[0], 'peer'>} given its id gets `-vs-` and the peer's
+ * @param {readonly { id: string, name: string, durability: string, values: number[], overall?: number }[]} peers
+ */
+export function rowsAgainst(given, peers) {
+  return peers.map(({ id, name, ...peer }) =>
+    makeRow({ ...given, id: `${given.id}-vs-${id}`, peer: { what: name, ...peer } }),
+  );
 }
 
 /** @param {number[]} values @param {number} [overall] @returns {Figure} */
@@ -99,8 +117,20 @@ export function formatSpread({ p10, p90 }) {
 }
 
 /** @param {Row} row */
-export function formatTarget({ target, unit }) {
-  if (target === null) return '';
-  const than = target.than.toLocaleString('en-US');
-  return `${target.is} ${than}${target.of === 'ratio' ? '×' : ` ${unit}`}`;
+export function formatTargets({ targets, unit }) {
+  return targets.map(({ is, than, of }) => `${is} ${than.toLocaleString('en-US')}${of === 'ratio' ? '×' : ` ${unit}`}`);
+}
+
+/**
+ * The cells of a table, without those of Varve where they are the same as in the line above: the same row, against
+ * another peer.
+ *
+ * @param {string[][]} lines
+ */
+export function withoutRepetition(lines) {
+  const same = (/** @type {string[]} */ line, /** @type {string[] | undefined} */ above) =>
+    line.slice(0, OURS).every((cell, column) => cell === above?.[column]);
+  return lines.map((line, i) =>
+    same(line, lines[i - 1]) ? [...Array.from({ length: OURS }, () => ''), ...line.slice(OURS)] : line,
+  );
 }

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { realDisk } from 'varve';
+import { realDisk } from './varve.js';
 
 const HEADER_BYTES = 4096;
 const MIB = 1024 * 1024;

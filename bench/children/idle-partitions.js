@@ -1,6 +1,7 @@
 /** Opens many partitions with a record each; sends the heap that one takes. Arguments: directory, io, count. */
-import { openLog } from 'varve';
+
 import { answer, endWithParent, usedMemory } from '../children.js';
+import { openLog } from '../varve.js';
 
 /** Small, since what is measured is not the disk: 1,000 segments of the default size would be 64 GiB of it. */
 const SEGMENT_SIZE = 256 * 1024;

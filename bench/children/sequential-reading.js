@@ -1,6 +1,7 @@
 /** Reads a log again and again until so many bytes were read; sends how far memory went up. Arguments: directory, bytes. */
-import { openLog } from 'varve';
+
 import { answer, endWithParent, usedMemory } from '../children.js';
+import { openLog } from '../varve.js';
 
 endWithParent();
 const [directory = '', bytes] = process.argv.slice(2);

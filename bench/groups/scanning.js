@@ -1,0 +1,3 @@
+import { scanning } from '../scans.js';
+
+export const group = scanning('forward');
