@@ -108,7 +108,8 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
   };
   const context = { database } as VarveHandlerContext;
   const projections = new InlineProjections(options.projections, context, style);
-  const consumers = new Set<VarveConsumer<EmmettApi>>();
+  /** Consumers that run. */
+  const running = new Set<{ stop(): Promise<void> }>();
 
   let store = options.store;
   let opening: Promise<EventStore> | undefined;
@@ -156,7 +157,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
     const ranged = range?.from !== undefined || to !== undefined || maxCount !== undefined;
     const upcast = upcasting(range?.schema);
     async function* batches(): AsyncGenerator<AnyReadEvent[]> {
-      if (last < from || last === NO_STREAM || maxCount === 0n) return;
+      if (last === NO_STREAM || maxCount === 0n) return;
       const stored = varve.readStream(streamName, {
         fromRevision: from > 1n ? from - 1n : 0n,
         toRevision: last - 1n,
@@ -185,9 +186,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
       try {
         return await write(version === NO_STREAM ? 'noStream' : version - 1n);
       } catch (error) {
-        const conflict = asConflict(error, version);
-        if (conflict === error) throw error;
-        if (typeof revision === 'bigint' || revision === 'noStream') throw asConflict(error, expected);
+        if (asConflict(error, expected) === error) throw error;
       }
     }
   }
@@ -304,11 +303,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
 
     open: ready,
 
-    consumer(consuming = {}) {
-      const consumer = makeConsumer(consuming, { ready, style, context });
-      consumers.add(consumer);
-      return consumer;
-    },
+    consumer: (consuming = {}) => makeConsumer(consuming, { ready, style, context, running }),
 
     messageSource: () => makeMessageSource(ready, style) as VarveMessageSource<EmmettApi>,
 
@@ -327,7 +322,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
 
   async function closeNow(): Promise<void> {
     await opening?.catch(() => {}); // told to whoever asked for it
-    await Promise.all([...consumers].map((consumer) => consumer.stop()));
+    await Promise.all([...running].map((consumer) => consumer.stop()));
     if (options.store === undefined) await store?.close();
   }
 
