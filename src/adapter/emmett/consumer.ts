@@ -13,12 +13,12 @@ import type {
 } from '@event-driven-io/emmett';
 import { checkAll, integer, invalid, oneOf } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
-import { lastPosition, type ProcessorName } from './checkpoints.js';
-import type { VarveEventStore } from './event-store.js';
+import { lastPosition } from './checkpoints.js';
 import { EmmettError, projector, reactor } from './peer.js';
 import type { EmmettApi, PositionOf, PositionStyle, VarveReadEventMetadata } from './positions.js';
-import { type AnyProcessor, ProcessorRun } from './processor-run.js';
+import { type AnyProcessor, type OwnProcessor, ProcessorRun } from './processor-run.js';
 import type { VarveHandlerContext } from './projections.js';
+import type { VarveEventStore } from './types.js';
 
 export interface VarveConsumerOptions {
   /** Default: a UUID. */
@@ -101,7 +101,7 @@ export function makeConsumer(
   const { consumerId = randomUUID(), batchSize = 100, whenLocked = 'fail' } = options;
   const processors: AnyProcessor[] = [...(options.processors ?? [])];
   /** Of those that were made here: what their checkpoints are stored under, and who runs them. */
-  const names = new WeakMap<AnyProcessor, ProcessorName>();
+  const names = new WeakMap<AnyProcessor, OwnProcessor>();
   const runs = new WeakMap<AnyProcessor, ProcessorRun>();
   /** Defined while it runs. */
   let stopping: AbortController | undefined;
@@ -126,12 +126,12 @@ export function makeConsumer(
 
   /** Adds what `make` makes with checkpoints in the store, unless it is given others. */
   function add(
-    given: { readonly partition?: string; readonly checkpoints?: unknown },
+    given: { readonly partition?: string; readonly checkpoints?: unknown; readonly startFrom?: unknown },
     make: (checkpoints: object) => AnyProcessor,
   ): never {
-    const own = checkpointsOf(() => made);
-    const made = make(given.checkpoints === undefined ? { checkpoints: own } : {});
-    if (given.checkpoints === undefined) names.set(made, { processorId: made.id, partition: given.partition });
+    const { partition, checkpoints, startFrom = 'CURRENT' } = given;
+    const made = make(checkpoints === undefined ? { checkpoints: checkpointsOf(() => made) } : {});
+    if (checkpoints === undefined) names.set(made, { processorId: made.id, partition, startFrom });
     processors.push(made);
     return made as never;
   }

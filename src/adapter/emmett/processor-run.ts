@@ -17,6 +17,11 @@ import type { VarveHandlerContext } from './projections.js';
 // biome-ignore lint/suspicious/noExplicitAny: processors of any messages are run alike
 export type AnyProcessor = MessageProcessor<any, any, any, any>;
 
+/** A processor that was made by its consumer: its checkpoints are in the store. */
+export interface OwnProcessor extends ProcessorName {
+  readonly startFrom: unknown;
+}
+
 interface RunOptions {
   readonly style: PositionStyle;
   readonly context: VarveHandlerContext;
@@ -34,16 +39,20 @@ export class ProcessorRun {
   /** Undefined where the processor has checkpoints of its own. */
   readonly checkpointer: BatchCheckpointer | undefined;
   readonly #store: EventStore;
+  readonly #named: OwnProcessor | undefined;
   readonly #lock: string;
   readonly #options: RunOptions;
   /** Everything up to here has been dealt with; undefined before it has begun. */
   #position: bigint | undefined;
+  /** The processor was started. */
+  #open = false;
   #ended: { readonly error: unknown } | undefined;
   readonly #waiters = new Set<Waiter>();
 
-  constructor(store: EventStore, processor: AnyProcessor, named: ProcessorName | undefined, options: RunOptions) {
+  constructor(store: EventStore, processor: AnyProcessor, named: OwnProcessor | undefined, options: RunOptions) {
     this.processor = processor;
     this.#store = store;
+    this.#named = named;
     this.#options = options;
     this.#lock = nameOf(named ?? { processorId: processor.id });
     if (named !== undefined) this.checkpointer = new BatchCheckpointer(store, this.#lock, options.style);
@@ -72,9 +81,17 @@ export class ProcessorRun {
 
   /** Where the processor begins. */
   async #begin(): Promise<bigint> {
-    await this.checkpointer?.claim();
+    const { checkpointer, processor } = this;
     const { style, context } = this.#options;
-    const from = await toFrom(this.#store, (await this.processor.start(context)) as StartPosition, style);
+    await checkpointer?.claim();
+    this.#open = true;
+    let start = (await processor.start(context)) as StartPosition;
+    // A processor that has run before takes its own last checkpoint; another one may have gone on in its place since.
+    if (this.#named?.startFrom === 'CURRENT') {
+      const lastCheckpoint = checkpointer?.lastCheckpoint ?? null;
+      start = lastCheckpoint === null ? 'BEGINNING' : { lastCheckpoint };
+    }
+    const from = await toFrom(this.#store, start, style);
     this.#reach(from - 1n);
     return from;
   }
@@ -85,7 +102,8 @@ export class ProcessorRun {
     for (const { reject } of this.#waiters) reject(error);
     this.#waiters.clear();
     try {
-      await this.processor.close(this.#options.context);
+      // One that was never started may run somewhere else.
+      if (this.#open) await this.processor.close(this.#options.context);
     } finally {
       this.release();
     }

@@ -744,6 +744,35 @@ describe('locks: of one processor, a second', () => {
     await done;
   });
 
+  test('that goes on in its place is not repeated', async () => {
+    const { eventStore, first, running, second } = await two();
+    await first.consumer.stop();
+    await running;
+    await append(eventStore, 'b');
+    await upToNow(second);
+    await append(eventStore, 'c');
+    await upToNow(first);
+    expect({ first: first.seen, second: second.seen }).toEqual({ first: ['a', 'c'], second: ['b'] });
+  });
+
+  test('that never began is not closed: it may be the same one', async () => {
+    const { eventStore } = await made();
+    const seen: string[] = [];
+    const shared = reactor({ processorId: 'p', eachMessage: (m: Message) => void seen.push(skuOf(m)) });
+    const [one, two] = [1, 2].map(() => eventStore.consumer({ processors: [shared], whenLocked: 'wait' }));
+    const running = one?.start();
+    await one?.whenStarted();
+    const waiting = two?.start();
+    await turns();
+    await two?.stop();
+    await waiting;
+    await append(eventStore, 'a');
+    await one?.whenCaughtUp();
+    await one?.stop();
+    await running;
+    expect(seen).toEqual(['a']);
+  });
+
   test('waits until it is told to end', async () => {
     const { first, running, second } = await two('wait');
     const done = second.consumer.start();
