@@ -74,6 +74,7 @@ describe('examples', () => {
     ['bank-account.js', 'the balance is 0 at revision 10'],
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['castore-pokemons.js', '2 are caught, and their trainers know it'],
+    ['emmett-shopping-cart.js', 'in demand: 7 × pizza, 1 × ice cream'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });

@@ -13,12 +13,12 @@ import type {
 } from '@event-driven-io/emmett';
 import { checkAll, integer, invalid, oneOf } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
-import { lastPosition, type ProcessorName } from './checkpoints.js';
-import type { VarveEventStore } from './event-store.js';
+import { lastPosition } from './checkpoints.js';
 import { EmmettError, projector, reactor } from './peer.js';
 import type { EmmettApi, PositionOf, PositionStyle, VarveReadEventMetadata } from './positions.js';
-import { type AnyProcessor, ProcessorRun } from './processor-run.js';
+import { type AnyProcessor, type OwnProcessor, ProcessorRun } from './processor-run.js';
 import type { VarveHandlerContext } from './projections.js';
+import type { VarveEventStore } from './types.js';
 
 export interface VarveConsumerOptions {
   /** Default: a UUID. */
@@ -68,6 +68,8 @@ export interface ConsumerHost {
   readonly ready: () => Promise<EventStore>;
   readonly style: PositionStyle;
   readonly context: VarveHandlerContext;
+  /** Where it is found while it runs. */
+  readonly running: Set<{ stop(): Promise<void> }>;
 }
 
 const CHECKS = {
@@ -85,26 +87,27 @@ const CHECKS = {
   whenLocked: oneOf('fail', 'wait', 'skip'),
 };
 
-/** One start of a consumer, up to its end. */
+/** One start of a consumer. */
 interface Running {
-  readonly stopping: AbortController;
-  readonly started: Promise<readonly ProcessorRun[]>;
+  readonly taken: Promise<readonly ProcessorRun[]>;
   readonly done: Promise<void>;
 }
 
 export function makeConsumer(
   options: VarveConsumerOptions,
-  { ready, style, context }: ConsumerHost,
+  { ready, style, context, running }: ConsumerHost,
 ): VarveConsumer<EmmettApi> {
   checkAll(options, CHECKS, 'options');
   const { consumerId = randomUUID(), batchSize = 100, whenLocked = 'fail' } = options;
   const processors: AnyProcessor[] = [...(options.processors ?? [])];
   /** Of those that were made here: what their checkpoints are stored under, and who runs them. */
-  const names = new WeakMap<AnyProcessor, ProcessorName>();
+  const names = new WeakMap<AnyProcessor, OwnProcessor>();
   const runs = new WeakMap<AnyProcessor, ProcessorRun>();
-  let running: Running | undefined;
-  let tellStarted: (running: Running) => void = () => {};
-  let begun = new Promise<Running>((resolve) => {
+  /** Defined while it runs. */
+  let stopping: AbortController | undefined;
+  let latest: Running | undefined;
+  let tellStarted: (latest: Running) => void = () => {};
+  const firstStart = new Promise<Running>((resolve) => {
     tellStarted = resolve;
   });
 
@@ -123,12 +126,12 @@ export function makeConsumer(
 
   /** Adds what `make` makes with checkpoints in the store, unless it is given others. */
   function add(
-    given: { readonly partition?: string; readonly checkpoints?: unknown },
+    given: { readonly partition?: string; readonly checkpoints?: unknown; readonly startFrom?: unknown },
     make: (checkpoints: object) => AnyProcessor,
   ): never {
-    const own = checkpointsOf(() => made);
-    const made = make(given.checkpoints === undefined ? { checkpoints: own } : {});
-    if (given.checkpoints === undefined) names.set(made, { processorId: made.id, partition: given.partition });
+    const { partition, checkpoints, startFrom = 'CURRENT' } = given;
+    const made = make(checkpoints === undefined ? { checkpoints: checkpointsOf(() => made) } : {});
+    if (checkpoints === undefined) names.set(made, { processorId: made.id, partition, startFrom });
     processors.push(made);
     return made as never;
   }
@@ -138,35 +141,30 @@ export function makeConsumer(
     for (const processor of processors) await processor.init(context);
   }
 
-  async function begin(stopping: AbortController): Promise<ProcessorRun[]> {
+  /** Makes the runs of those processors whose locks can be had. */
+  async function begin(): Promise<ProcessorRun[]> {
     const store = await ready();
-    const all = processors.map((processor) => {
-      const run = new ProcessorRun(store, processor, names.get(processor), { style, context, batchSize });
-      runs.set(processor, run);
-      return run;
-    });
     const taking: ProcessorRun[] = [];
-    try {
-      for (const run of all) {
-        if (whenLocked === 'wait' || run.tryLock()) taking.push(run);
-        else if (whenLocked === 'fail') throw lockedError(run.processor.id);
+    for (const processor of processors) {
+      const run = new ProcessorRun(store, processor, names.get(processor), { style, context, batchSize });
+      if (whenLocked === 'wait' || run.tryLock()) {
+        runs.set(processor, run);
+        taking.push(run);
+      } else if (whenLocked === 'fail') {
+        for (const taken of taking) taken.release();
+        throw lockedError(processor.id);
       }
-      await Promise.all(taking.map((run) => run.begin(stopping.signal)));
-    } catch (error) {
-      stopping.abort();
-      await Promise.all(taking.map((run) => run.end()));
-      throw error;
     }
     return taking;
   }
 
-  async function runAll(taking: readonly ProcessorRun[]): Promise<void> {
+  async function runAll(taking: readonly ProcessorRun[], signal: AbortSignal): Promise<void> {
     let left = taking.length;
     const errors: unknown[] = [];
     await Promise.all(
       taking.map(async (run) => {
         try {
-          await run.run();
+          await run.run(signal);
         } catch (error) {
           errors.push(error);
           if (left > 1) warn(run.processor.id, error);
@@ -178,40 +176,41 @@ export function makeConsumer(
   }
 
   function start(): Promise<void> {
-    if (running !== undefined) return running.done;
+    if (stopping !== undefined) return (latest as Running).done;
     if (processors.length === 0) {
       return Promise.reject(new EmmettError('Cannot start a consumer without a processor: add one first.'));
     }
-    const stopping = new AbortController();
-    const started = begin(stopping);
-    const done = started.then(runAll).finally(() => {
-      running = undefined;
-      begun = new Promise((resolve) => {
-        tellStarted = resolve;
+    stopping = new AbortController();
+    const { signal } = stopping;
+    const taken = begin();
+    const done = taken
+      .then((taking) => runAll(taking, signal))
+      .finally(() => {
+        stopping = undefined;
+        running.delete(self);
       });
-    });
-    started.catch(() => {}); // told by `done`
-    running = { stopping, started, done };
-    tellStarted(running);
+    latest = { taken, done };
+    running.add(self);
+    tellStarted(latest);
     return done;
   }
 
   async function stop(): Promise<void> {
-    const { stopping, done } = running ?? {};
     stopping?.abort();
-    await done?.catch(() => {}); // told to whoever has started it
+    await latest?.done.catch(() => {}); // told to whoever has started it
   }
 
-  async function whenAll(position: bigint): Promise<void> {
-    const { started } = await begun;
-    await Promise.all((await started).map((run) => run.whenProcessed(position)));
+  /** Of the runs of the latest start, or of the first one to come. */
+  async function whenAll(happened: (run: ProcessorRun) => Promise<void>): Promise<void> {
+    const { taken } = latest ?? (await firstStart);
+    await Promise.all((await taken).map(happened));
   }
 
-  return {
+  const self: VarveConsumer<EmmettApi> = {
     consumerId,
     processors,
     get isRunning() {
-      return running !== undefined;
+      return stopping !== undefined;
     },
     reactor: (given) => add(given, (checkpoints) => reactor({ ...given, ...checkpoints } as never) as AnyProcessor),
     projector: (given) => add(given, (checkpoints) => projector({ ...given, ...checkpoints } as never) as AnyProcessor),
@@ -219,15 +218,17 @@ export function makeConsumer(
     start,
     stop,
     close: stop,
-    async whenStarted() {
-      await (await begun).started;
+    whenStarted: () => whenAll((run) => run.whenBegun()),
+    whenProcessed: async (given) => {
+      const position = style.parse(given, 'position');
+      await whenAll((run) => run.whenProcessed(position));
     },
-    whenProcessed: async (position) => whenAll(style.parse(position, 'position')),
     async whenCaughtUp() {
       const position = await lastPosition(await ready());
-      if (position !== undefined) await whenAll(position);
+      if (position !== undefined) await whenAll((run) => run.whenProcessed(position));
     },
   };
+  return self;
 }
 
 function lockedError(processorId: string): Error {

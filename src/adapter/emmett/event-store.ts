@@ -5,17 +5,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import type {
-  AggregateStreamOptions,
-  AggregateStreamResult,
   AnyEvent,
   AppendToStreamOptions,
-  AppendToStreamResultWithGlobalPosition,
-  EventStore as EmmettEventStore,
   Event,
   EventStoreReadSchemaOptions,
-  EventStoreSession,
   ExpectedStreamVersion,
-  InMemoryDatabase,
   ReadStreamOptions,
   ReadStreamResult,
 } from '@event-driven-io/emmett';
@@ -23,7 +17,7 @@ import { VarveError } from '../../errors.js';
 import { invalid } from '../../options.js';
 import { type EventStore, openEventStore } from '../event-store/event-store.js';
 import { type EmmettCheckpointer, makeCheckpointer } from './checkpoints.js';
-import { makeConsumer, type VarveConsumer, type VarveConsumerOptions } from './consumer.js';
+import { makeConsumer } from './consumer.js';
 import { makeMessageSource, type VarveMessageSource } from './message-source.js';
 import {
   type AnyReadEvent,
@@ -44,48 +38,9 @@ import {
   upcastRecordedMessage,
 } from './peer.js';
 import { type EmmettApi, type PositionOf, styles, type VarveReadEventMetadata } from './positions.js';
-import { type EmmettProcessorLock, processorLock } from './processor-locks.js';
+import { processorLock } from './processor-locks.js';
 import { InlineProjections, type VarveHandlerContext } from './projections.js';
-
-export interface VarveEventStore<Api extends EmmettApi = '0.42'>
-  extends Omit<EmmettEventStore<VarveReadEventMetadata<Api>>, 'appendToStream' | 'aggregateStream'> {
-  /**
-   * Appends events, all or none; resolves when they are durable, and inline projections have them.
-   *
-   * Rejects with Emmett's `ExpectedVersionConflictError`, whose cause is the store's error; else as `appendToStream` of
-   * Varve's event store does, and with what a hook, a downcast or a projection throws.
-   */
-  appendToStream<EventType extends Event, EventPayloadType extends Event = EventType>(
-    streamName: string,
-    events: EventType[],
-    options?: AppendToStreamOptions<bigint, EventType, EventPayloadType>,
-  ): Promise<AppendToStreamResultWithGlobalPosition<bigint, PositionOf<Api>>>;
-  /**
-   * The state that a stream's events make. `currentStreamVersion` is that of the last event in it, which `from`, `to` and
-   * `maxCount` may set before the stream's own.
-   */
-  aggregateStream<State, EventType extends Event, EventPayloadType extends Event = EventType>(
-    streamName: string,
-    options: AggregateStreamOptions<State, EventType, VarveReadEventMetadata<Api>, EventPayloadType>,
-  ): Promise<AggregateStreamResult<State> & { lastEventGlobalPosition?: PositionOf<Api> }>;
-  /** Emmett's command handlers work in sessions. Here a session is the event store itself. */
-  withSession<T = unknown>(callback: (session: EventStoreSession<VarveEventStore<Api>>) => Promise<T>): Promise<T>;
-  /** Where Emmett's in-memory projections keep their documents. */
-  readonly database: InMemoryDatabase;
-  /** Opens the store and makes inline projections again, which the first use does by itself. Gives Varve's event store. */
-  open(): Promise<EventStore>;
-  /** Runs processors on what is stored and what comes. */
-  consumer(options?: VarveConsumerOptions): VarveConsumer<Api>;
-  /** What a consumer of Emmett 0.43 reads from. */
-  messageSource(): VarveMessageSource<Api>;
-  /** Stores checkpoints of processors in the log, each durably, and only over the one that was given as the last. */
-  checkpointer(): EmmettCheckpointer<Api>;
-  /** Of those who ask for one processor of this store, one gets it. */
-  processorLock(options: { processorId: string; partition?: string }): EmmettProcessorLock;
-  /** Ends the consumers, and closes the store if it was opened here. Idempotent. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
+import type { VarveEventStore } from './types.js';
 
 /**
  * An event store for Emmett that keeps its events in Varve.
@@ -108,7 +63,8 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
   };
   const context = { database } as VarveHandlerContext;
   const projections = new InlineProjections(options.projections, context, style);
-  const consumers = new Set<VarveConsumer<EmmettApi>>();
+  /** Consumers that run. */
+  const running = new Set<{ stop(): Promise<void> }>();
 
   let store = options.store;
   let opening: Promise<EventStore> | undefined;
@@ -156,7 +112,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
     const ranged = range?.from !== undefined || to !== undefined || maxCount !== undefined;
     const upcast = upcasting(range?.schema);
     async function* batches(): AsyncGenerator<AnyReadEvent[]> {
-      if (last < from || last === NO_STREAM || maxCount === 0n) return;
+      if (last === NO_STREAM || maxCount === 0n) return;
       const stored = varve.readStream(streamName, {
         fromRevision: from > 1n ? from - 1n : 0n,
         toRevision: last - 1n,
@@ -185,9 +141,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
       try {
         return await write(version === NO_STREAM ? 'noStream' : version - 1n);
       } catch (error) {
-        const conflict = asConflict(error, version);
-        if (conflict === error) throw error;
-        if (typeof revision === 'bigint' || revision === 'noStream') throw asConflict(error, expected);
+        if (asConflict(error, expected) === error) throw error;
       }
     }
   }
@@ -304,11 +258,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
 
     open: ready,
 
-    consumer(consuming = {}) {
-      const consumer = makeConsumer(consuming, { ready, style, context });
-      consumers.add(consumer);
-      return consumer;
-    },
+    consumer: (consuming = {}) => makeConsumer(consuming, { ready, style, context, running }),
 
     messageSource: () => makeMessageSource(ready, style) as VarveMessageSource<EmmettApi>,
 
@@ -327,7 +277,7 @@ export function getVarveEventStore<Api extends EmmettApi = '0.42'>(
 
   async function closeNow(): Promise<void> {
     await opening?.catch(() => {}); // told to whoever asked for it
-    await Promise.all([...consumers].map((consumer) => consumer.stop()));
+    await Promise.all([...running].map((consumer) => consumer.stop()));
     if (options.store === undefined) await store?.close();
   }
 

@@ -2,7 +2,6 @@
 import type { AnyEvent, ReadEvent } from '@event-driven-io/emmett';
 import { signalCheck } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
-import type { AllFrom } from '../event-store/event-store-options.js';
 import { lastPosition } from './checkpoints.js';
 import { toReadEvent } from './messages.js';
 import type { EmmettApi, PositionOf, PositionStyle, VarveReadEventMetadata } from './positions.js';
@@ -38,10 +37,13 @@ export interface CaughtUp<Api extends EmmettApi> {
   readonly metadata: { readonly checkpoint: PositionOf<Api> };
 }
 
-/** Where to subscribe from. Throws `ERR_VARVE_INVALID_OPTION`. */
-export function toFrom(start: StartPosition, style: PositionStyle): AllFrom {
-  if (start === undefined || start === 'BEGINNING') return 'start';
-  if (start === 'END') return 'end';
+/**
+ * The position to subscribe from. Of the end it is the one that comes next now, so that it is known what was there before.
+ * Throws `ERR_VARVE_INVALID_OPTION`.
+ */
+export async function toFrom(store: EventStore, start: StartPosition, style: PositionStyle): Promise<bigint> {
+  if (start === undefined || start === 'BEGINNING') return 1n;
+  if (start === 'END') return ((await lastPosition(store)) ?? 0n) + 1n;
   return style.parse(start.lastCheckpoint, 'lastCheckpoint') + 1n;
 }
 
@@ -54,8 +56,8 @@ export function makeMessageSource(
     async *read({ from, signal }) {
       signalCheck(signal, 'signal');
       const store = await ready();
-      const begin = toFrom(from, style);
-      let last = typeof begin === 'bigint' ? begin - 1n : begin === 'end' ? ((await lastPosition(store)) ?? 0n) : 0n;
+      const begin = await toFrom(store, from, style);
+      let last = begin - 1n;
       try {
         for await (const message of store.subscribeToAll({ from: begin, signal }).messages()) {
           if (signal.aborted) return;

@@ -44,8 +44,10 @@ export function recorded(
   { messageId, streamName, streamPosition, position }: Place,
   style: PositionStyle,
 ): AnyReadEvent {
+  // Whoever appends without Emmett may have given metadata of another form.
+  const more = typeof given.metadata === 'object' && !Array.isArray(given.metadata) ? given.metadata : {};
   // A checkpoint that was copied from another store would pass for a position in this one.
-  const { checkpoint: _, ...metadata } = { ...(given.metadata as { checkpoint?: unknown } | undefined) };
+  const { checkpoint: _, ...metadata } = { ...more } as { checkpoint?: unknown };
   const globalPosition = position === undefined ? undefined : style.of(position);
   return {
     type: given.type,

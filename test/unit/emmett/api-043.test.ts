@@ -56,8 +56,8 @@ describe('positions', () => {
 
   test('do for command handlers', async () => {
     const handle = CommandHandler({ evolve, initialState });
-    await handle(eventStore as never, 's', () => added('a'));
-    expect(await handle(eventStore as never, 's', () => added('b'))).toMatchObject({
+    await handle(eventStore, 's', () => added('a'));
+    expect(await handle(eventStore, 's', () => added('b'))).toMatchObject({
       newState: { a: 1, b: 1 },
       lastEventGlobalPosition: '0000000000000000002',
     });

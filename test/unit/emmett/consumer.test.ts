@@ -251,6 +251,21 @@ describe('where a processor begins', () => {
     expect([end.seen.join(''), behind.seen.join('')]).toEqual(['d', 'cd']);
   });
 
+  test('at the end that there was at the start: no one waits for what is not delivered', async () => {
+    const { eventStore } = await made();
+    await append(eventStore, 'a');
+    for (const waiting of [true, false]) {
+      const { seen, consumer } = watching(eventStore, { startFrom: 'END', processorId: `p${waiting}` });
+      const done = consumer.start();
+      if (waiting) await consumer.whenStarted();
+      await append(eventStore, 'b');
+      await consumer.whenCaughtUp();
+      await consumer.stop();
+      await done;
+      if (waiting) expect(seen).toEqual(['b']);
+    }
+  });
+
   test('what was purged is left out', async () => {
     const { store, eventStore } = await made();
     const big = 'x'.repeat(30_000);
@@ -455,6 +470,20 @@ describe('ending', () => {
     expect(second.seen).toEqual(['c', 'd']);
   });
 
+  test('by a handler that throws, whose checkpoint cannot be stored either: the handler is told', async () => {
+    const { store, eventStore } = await made();
+    await append(eventStore, 'ab');
+    const error = new Error('no');
+    const { consumer } = watching(eventStore, {
+      eachMessage: async (message: Message) => {
+        if (skuOf(message) === 'a') return;
+        await store.writeCheckpoint('emmett:p', '1');
+        throw error;
+      },
+    });
+    await expect(consumer.start()).rejects.toBe(error);
+  });
+
   test('by STOP with an error: start rejects with it', async () => {
     const { eventStore } = await made();
     await append(eventStore, 'a');
@@ -538,6 +567,27 @@ describe('ending', () => {
     await done;
     expect(seen).toEqual(['a']);
     await expect(consumer.start()).rejects.toMatchObject(code('ERR_VARVE_CLOSED'));
+  });
+
+  test('by close of the event store, also where the store below stays open', async () => {
+    const { eventStore } = await made();
+    const { consumer } = watching(eventStore);
+    const done = consumer.start();
+    await consumer.whenCaughtUp();
+    await eventStore.close();
+    expect(consumer.isRunning).toBe(false);
+    await done;
+  });
+
+  test('whoever asks afterwards is told how far it came', async () => {
+    const { eventStore } = await made();
+    const { lastEventGlobalPosition } = await append(eventStore, 'ab');
+    const watched = watching(eventStore);
+    await upToNow(watched);
+    await watched.consumer.whenStarted();
+    await watched.consumer.whenProcessed(lastEventGlobalPosition);
+    await append(eventStore, 'c');
+    await expect(watched.consumer.whenCaughtUp()).rejects.toMatchObject(code('ERR_VARVE_CLOSED'));
   });
 
   test('by close of the store below', async () => {
@@ -679,6 +729,48 @@ describe('locks: of one processor, a second', () => {
     await second.consumer.stop();
     await done;
     expect({ first: first.seen, second: second.seen }).toEqual({ first: ['a', 'b'], second: ['c'] });
+  });
+
+  test('waits, and holds back no other of its consumer', async () => {
+    const { first, running, second } = await two('wait');
+    const other: string[] = [];
+    second.consumer.reactor({ processorId: 'q', eachMessage: (m: Message) => void other.push(skuOf(m)) });
+    const done = second.consumer.start();
+    while (other.length < 1) await turns();
+    await first.consumer.stop();
+    await running;
+    await second.consumer.whenStarted();
+    await second.consumer.stop();
+    await done;
+  });
+
+  test('that goes on in its place is not repeated', async () => {
+    const { eventStore, first, running, second } = await two();
+    await first.consumer.stop();
+    await running;
+    await append(eventStore, 'b');
+    await upToNow(second);
+    await append(eventStore, 'c');
+    await upToNow(first);
+    expect({ first: first.seen, second: second.seen }).toEqual({ first: ['a', 'c'], second: ['b'] });
+  });
+
+  test('that never began is not closed: it may be the same one', async () => {
+    const { eventStore } = await made();
+    const seen: string[] = [];
+    const shared = reactor({ processorId: 'p', eachMessage: (m: Message) => void seen.push(skuOf(m)) });
+    const [one, two] = [1, 2].map(() => eventStore.consumer({ processors: [shared], whenLocked: 'wait' }));
+    const running = one?.start();
+    await one?.whenStarted();
+    const waiting = two?.start();
+    await turns();
+    await two?.stop();
+    await waiting;
+    await append(eventStore, 'a');
+    await one?.whenCaughtUp();
+    await one?.stop();
+    await running;
+    expect(seen).toEqual(['a']);
   });
 
   test('waits until it is told to end', async () => {

@@ -164,6 +164,20 @@ describe('readStream', () => {
     });
   });
 
+  test.each(['text', ['a'], 5, null])(
+    'leaves out metadata that are %j, which another writer has given',
+    async (metadata) => {
+      await store.appendToStream('s', { type: 'T', metadata });
+      const { events } = await eventStore.readStream('s');
+      expect(Object.keys(events[0]?.metadata as object).sort()).toEqual([
+        'globalPosition',
+        'messageId',
+        'streamName',
+        'streamPosition',
+      ]);
+    },
+  );
+
   test('goes on with its positions where a stream was truncated', async () => {
     await five();
     await store.truncateStream('cart-1', 3n);
