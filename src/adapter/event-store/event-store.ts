@@ -294,6 +294,11 @@ export class EventStore {
     return this.#core.options.partitions;
   }
 
+  /** What data of new events are encoded with. */
+  get codec(): EventCodec {
+    return this.#core.options.decoding.codecs.codec;
+  }
+
   /** What happens to the log below, as typed events. */
   get events(): LogEmitter {
     return this.#core.engine.events;

@@ -1,6 +1,6 @@
 /** Appending: numbers, expected sequence numbers, all or nothing, persistence ids apart. */
 import assert from 'node:assert/strict';
-import type { JournalConcurrencyError } from '../../adapter/journal.js';
+import type { JournalConcurrencyError } from '../../adapter/journal/journal.js';
 import { type Check, rejection } from './case.js';
 import type { JournalFixture, JournalOptions } from './journal-fixture.js';
 
