@@ -27,7 +27,7 @@ export function appendChecks<Event>(options: JournalOptions<Event>): Check<Journ
     {
       name: 'append: numbers events from 1 on, without gaps',
       check: async (fixture) => {
-        const seqs = [];
+        const seqs: number[] = [];
         for (const [from, to] of [
           [1, 1],
           [2, 4],
