@@ -72,6 +72,7 @@ describe('examples', () => {
     ['subscription-that-survives.js', 'nothing was missed, and the order was kept'],
     ['outbox.js', 'the broker has every order, in order but for the parked one'],
     ['bank-account.js', 'the balance is 0 at revision 10'],
+    ['nact-counter.js', 'the counter is at 30, and was replayed from 20 on'],
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {

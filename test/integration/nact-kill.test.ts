@@ -19,7 +19,7 @@ import { temporaryDirectory } from '../support/logs.js';
 
 const ROUNDS = Number(process.env.VARVE_KILL_ROUNDS ?? 6);
 const SEED = Number(process.env.VARVE_KILL_SEED ?? Date.now() % 1_000_000);
-const SEGMENT = 32 * 1024;
+const SEGMENT = 8 * 1024;
 const COUNTERS = ['counter-1', 'counter-2', 'counter-3'];
 const child = fileURLToPath(new URL('nact-kill-child.js', import.meta.url));
 
@@ -35,7 +35,7 @@ const accounts = new Map<string, Account>(
   [...COUNTERS, 'journal'].map((id) => [id, { tried: 0, acknowledged: 0, deleting: 0 }]),
 );
 const state = { tried: 0, acknowledged: 0 };
-const seen = { acknowledged: 0, killedMidWay: 0, recoveredCounts: 0, purged: 0 };
+const seen = { acknowledged: 0, killedMidWay: 0, recoveredCounts: 0 };
 
 /** Lets a child work for a while and kills it. */
 async function round(directory: string, delay: number): Promise<void> {
@@ -48,7 +48,6 @@ async function round(directory: string, delay: number): Promise<void> {
   for await (const line of createInterface(running.stdout)) {
     const [word, ...rest] = line.split(' ');
     if (word === 'ready') setTimeout(() => running.kill('SIGKILL'), delay);
-    else if (word === 'purged') seen.purged++;
     else if (word === 'upsert') state.tried = Number(rest[0]);
     else if (word === 'upserted') state.acknowledged = Number(rest[0]);
     else {

@@ -247,6 +247,7 @@ export class EventStoreSnapshots<State = unknown> implements SnapshotStore<State
   }
 
   #tell(persistenceId: string, error: unknown): void {
+    if ((error as { code?: unknown }).code === 'ERR_VARVE_CLOSED') return; // the next save makes up for it
     if (this.#onPruneError !== undefined) this.#onPruneError(error);
     else process.emitWarning(new Error(`Snapshots of '${persistenceId}' were not pruned.`, { cause: error }));
   }

@@ -364,6 +364,10 @@ describe('the snapshot store', () => {
       for (const seq of [1, 2]) await telling.save('a', seq, seq);
       expect(told).toHaveBeenCalledWith(refusal);
       expect(warned).not.toHaveBeenCalled();
+      const closed = Object.assign(new Error('closed'), code('ERR_VARVE_CLOSED'));
+      jest.spyOn(store, 'truncateStream').mockRejectedValueOnce(closed);
+      await snapshots.save('a', 3, 3, { keep: 1 });
+      expect(warned).not.toHaveBeenCalled(); // it was closed meanwhile
       await snapshots.save('a', 3, 3, { keep: 1 });
       expect(warned).toHaveBeenCalledWith(expect.objectContaining({ cause: refusal }));
       expect((await snapshots.latest('a'))?.seq).toBe(3);
