@@ -200,7 +200,7 @@ describe('the journal', () => {
         }
         await place.store.close();
       }),
-      { numRuns: runs(60) },
+      { numRuns: runs(40) },
     );
   });
 });
@@ -263,7 +263,7 @@ describe('the snapshot store', () => {
         }
         await place.store.close();
       }),
-      { numRuns: runs(60) },
+      { numRuns: runs(40) },
     );
   });
 });
@@ -313,7 +313,7 @@ describe('the store of durable states', () => {
         }
         await place.store.close();
       }),
-      { numRuns: runs(60) },
+      { numRuns: runs(40) },
     );
   });
 });
@@ -394,7 +394,7 @@ describe("nact's engine", () => {
         }
         await place.store.close();
       }),
-      { numRuns: runs(60) },
+      { numRuns: runs(40) },
     );
   });
 });
@@ -473,5 +473,5 @@ test('what was acknowledged is there after a crash anywhere, in order and withou
     },
     teardown: ({ store }) => store.close(),
   });
-  await fc.assert(property, { numRuns: runs(12) });
+  await fc.assert(property, { numRuns: runs(8) });
 });
