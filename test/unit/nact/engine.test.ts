@@ -2,9 +2,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { PersistedEvent, PersistedSnapshot } from 'nact';
 import { VarvePersistenceEngine } from 'varve/nact';
+import { NactEvents } from '../../../src/adapter/nact/events.js';
 import { checkNact } from '../../../src/adapter/nact/nact.js';
 import { SimulatedDisk } from '../../../src/testing/index.js';
-import { code } from '../event-store/consumer-kit.js';
+import { code, deferred } from '../event-store/consumer-kit.js';
 import { open, RICH } from '../journal/kit.js';
 
 const closing: { close(): Promise<void> }[] = [];
@@ -164,7 +165,27 @@ describe('events', () => {
     expect(await engine.events('none').reduce((sum) => sum, 7)).toBe(7);
   });
 
-  test('a reduction reads no further than its function has come, and ends when that fails', async () => {
+  test('a reduction reads no further than its function has come', async () => {
+    let read = 0;
+    const events = new NactEvents(async function* () {
+      for (let n = 1; n <= 5; n++) {
+        read++;
+        yield event(n);
+      }
+    });
+    const gate = deferred();
+    const reducing = events.reduce(async (before: Promise<void>) => {
+      await before;
+      await gate.promise;
+    }, Promise.resolve());
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    expect(read).toBe(2); // one that is being dealt with, and the next
+    gate.resolve();
+    await reducing;
+    expect(read).toBe(5);
+  });
+
+  test('a reduction ends when its function fails', async () => {
     const engine = await filled();
     let called = 0;
     const failing = engine.events('k').reduce(async (before: Promise<void>) => {
