@@ -3,14 +3,15 @@
  * optional; its cases are run by node:test, and would be by any other test runner.
  */
 import { test } from 'node:test';
-import { JournalConcurrencyError, journalConformance, registerCases } from 'varve/testing';
+import { JournalConcurrencyError } from 'varve/journal';
+import { journalConformance, registerCases } from 'varve/testing';
 
 class MemoryJournal {
-  /** @type {Map<string, { highest: number, events: import('varve/testing').StoredEvent[] }>} */
+  /** @type {Map<string, { highest: number, events: import('varve/journal').StoredEvent[] }>} */
   #journals = new Map();
   #closed = false;
 
-  /** @type {import('varve/testing').Journal['append']} */
+  /** @type {import('varve/journal').Journal['append']} */
   async append(persistenceId, events, expectedSeq) {
     if (this.#closed) throw new Error('The journal is closed.');
     const journal = this.#journals.get(persistenceId) ?? { highest: 0, events: [] };
@@ -29,7 +30,7 @@ class MemoryJournal {
     return stored;
   }
 
-  /** @type {import('varve/testing').Journal['read']} */
+  /** @type {import('varve/journal').Journal['read']} */
   async *read(persistenceId, { from = 1, to = Infinity, limit = Infinity } = {}) {
     const { events } = this.#journals.get(persistenceId) ?? { events: [] };
     yield* events.filter(({ seq }) => seq >= from && seq <= to).slice(0, limit);
@@ -46,7 +47,7 @@ class MemoryJournal {
     if (journal !== undefined) journal.events = journal.events.filter(({ seq }) => seq > toSeq);
   }
 
-  /** @type {import('varve/testing').Journal['persistenceIds']} */
+  /** @type {import('varve/journal').Journal['persistenceIds']} */
   async persistenceIds({ after = '', limit = 100 } = {}) {
     const rest = [...this.#journals.keys()].sort().filter((id) => id > after);
     const ids = rest.slice(0, limit);

@@ -18,7 +18,10 @@ export type VarveErrorCode =
   | 'ERR_VARVE_FOREIGN'
   /** A segment or the manifest asks for a newer reader than this one. Fields: `path` (of a segment). */
   | 'ERR_VARVE_UNSUPPORTED_VERSION'
-  /** This machine or file system cannot do what an option asks for. Fields: `option`, `path`. */
+  /**
+   * This machine or file system cannot do what an option asks for, or a framework's version is not supported.
+   * Fields: `option`, `path`.
+   */
   | 'ERR_VARVE_UNSUPPORTED'
   /** No space for another segment, and `whenFull` is 'refuse' or its queue is full. Fields: `partition`, `path`. */
   | 'ERR_VARVE_NO_SPACE'

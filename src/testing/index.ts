@@ -1,19 +1,21 @@
 /** What users import as varve/testing. */
 
 export {
+  type DurableState,
+  DurableStateConcurrencyError,
+  type DurableStateStore,
+} from '../adapter/journal/durable-state-store.js';
+export {
   type Journal,
   JournalConcurrencyError,
   type JournalEvent,
   type JournalRange,
   type PersistenceIdPage,
-  type SaveOptions,
-  type Snapshot,
-  type SnapshotCriteria,
-  type SnapshotStore,
   type StoredEvent,
   type TaggedEvent,
   type TagRange,
-} from '../adapter/journal.js';
+} from '../adapter/journal/journal.js';
+export type { SaveOptions, Snapshot, SnapshotCriteria, SnapshotStore } from '../adapter/journal/snapshot-store.js';
 export { type Command, command } from './application/command.js';
 export type { Crash } from './application/crash-points.js';
 export { type CrashRecoveryOptions, type CrashScenario, crashRecovery } from './application/crash-recovery.js';
@@ -30,6 +32,10 @@ export {
   runStep,
 } from './arbitraries.js';
 export { type ConformanceCase, registerCases, type TestRunner } from './conformance/case.js';
+export {
+  type DurableStateConformanceOptions,
+  durableStateConformance,
+} from './conformance/durable-state-conformance.js';
 export { type JournalConformanceOptions, journalConformance } from './conformance/journal-conformance.js';
 export type { JournalOptions } from './conformance/journal-fixture.js';
 export type { JournalCapabilities } from './conformance/journal-queries.js';

@@ -72,6 +72,7 @@ describe('examples', () => {
     ['subscription-that-survives.js', 'nothing was missed, and the order was kept'],
     ['outbox.js', 'the broker has every order, in order but for the parked one'],
     ['bank-account.js', 'the balance is 0 at revision 10'],
+    ['nact-counter.js', 'the counter is at 30, and was replayed from 20 on'],
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['castore-pokemons.js', '2 are caught, and their trainers know it'],
     ['emmett-shopping-cart.js', 'in demand: 7 × pizza, 1 × ice cream'],

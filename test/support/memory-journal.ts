@@ -1,18 +1,27 @@
-/** A journal and a snapshot store in memory, which do everything right: for tests of the suites that say so. */
+/** A journal and stores of states in memory, which do everything right: for tests of the suites that say so, and as models. */
+
+import { jsonCodec } from '../../src/adapter/event-store/json-codec.js';
+import {
+  type DurableState,
+  DurableStateConcurrencyError,
+  type DurableStateStore,
+} from '../../src/adapter/journal/durable-state-store.js';
 import {
   type Journal,
   JournalConcurrencyError,
   type JournalEvent,
   type JournalRange,
   type PersistenceIdPage,
-  type SaveOptions,
-  type Snapshot,
-  type SnapshotCriteria,
-  type SnapshotStore,
   type StoredEvent,
   type TaggedEvent,
   type TagRange,
-} from '../../src/adapter/journal.js';
+} from '../../src/adapter/journal/journal.js';
+import type {
+  SaveOptions,
+  Snapshot,
+  SnapshotCriteria,
+  SnapshotStore,
+} from '../../src/adapter/journal/snapshot-store.js';
 
 /** What survives a reopen. */
 export interface JournalData {
@@ -192,4 +201,46 @@ export class MemorySnapshotStore implements SnapshotStore {
   }
 
   async close(): Promise<void> {}
+}
+
+export class MemoryStates implements DurableStateStore {
+  states = new Map<string, DurableState>();
+  #closed = false;
+
+  reopened(): this {
+    const store = new (this.constructor as new () => this)();
+    store.states = new Map(this.states);
+    return store;
+  }
+
+  async upsert(persistenceId: string, expectedRevision: number, state: unknown): Promise<DurableState> {
+    if (this.#closed) throw new Error('the store is closed');
+    if (typeof state === 'function') throw new TypeError('a function cannot be kept');
+    this.check(persistenceId, expectedRevision);
+    const stored = {
+      persistenceId,
+      revision: expectedRevision + 1,
+      state: jsonCodec.decode(jsonCodec.encode(state)),
+      timestamp: Date.now(),
+    };
+    this.states.set(persistenceId, stored);
+    return stored;
+  }
+
+  check(persistenceId: string, expectedRevision: number): void {
+    const actual = this.states.get(persistenceId)?.revision ?? 0;
+    if (actual !== expectedRevision) throw new DurableStateConcurrencyError(persistenceId, expectedRevision, actual);
+  }
+
+  async load(persistenceId: string): Promise<DurableState | undefined> {
+    return this.states.get(persistenceId);
+  }
+
+  async delete(persistenceId: string): Promise<void> {
+    this.states.delete(persistenceId);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
 }

@@ -12,6 +12,7 @@ import { Aggregate, type AggregateOptions } from './aggregate.js';
 import { type BackupReport, backup, refuseIncomplete } from './backup.js';
 import { tellingDisk } from './backup-files.js';
 import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
+import type { EventCodec } from './codec.js';
 import { makeCodecRegistry } from './codec-registry.js';
 import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
 import { appendTransaction } from './commit-transaction.js';
@@ -165,6 +166,11 @@ export class EventStore {
   /** Number of partitions that streams are spread over. */
   get partitions(): number {
     return this.#core.options.partitions;
+  }
+
+  /** What data of new events are encoded with. */
+  get codec(): EventCodec {
+    return this.#core.options.decoding.codecs.codec;
   }
 
   /** What happens to the log below, as typed events. */

@@ -1,3 +1,4 @@
 /** What users import as varve/nact. */
 
-export {};
+export { JournalConcurrencyError } from '../journal/journal.js';
+export { VarvePersistenceEngine, type VarvePersistenceEngineOptions } from './engine.js';

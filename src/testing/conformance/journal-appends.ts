@@ -1,6 +1,6 @@
 /** Appending: numbers, expected sequence numbers, all or nothing, persistence ids apart. */
 import assert from 'node:assert/strict';
-import type { JournalConcurrencyError } from '../../adapter/journal.js';
+import type { JournalConcurrencyError } from '../../adapter/journal/journal.js';
 import { type Check, rejection } from './case.js';
 import type { JournalFixture, JournalOptions } from './journal-fixture.js';
 
@@ -27,7 +27,7 @@ export function appendChecks<Event>(options: JournalOptions<Event>): Check<Journ
     {
       name: 'append: numbers events from 1 on, without gaps',
       check: async (fixture) => {
-        const seqs = [];
+        const seqs: number[] = [];
         for (const [from, to] of [
           [1, 1],
           [2, 4],

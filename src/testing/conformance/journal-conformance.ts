@@ -5,7 +5,7 @@
  * registerCases(journalConformance(() => openMyJournal()), { test });
  * ```
  */
-import type { Journal } from '../../adapter/journal.js';
+import type { Journal } from '../../adapter/journal/journal.js';
 import { type ConformanceCase, casesOf } from './case.js';
 import { appendChecks } from './journal-appends.js';
 import { deleteChecks } from './journal-deletes.js';

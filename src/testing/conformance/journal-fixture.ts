@@ -1,6 +1,6 @@
 /** What the checks of a journal work with: a fresh journal, and events to put into it. */
 import assert from 'node:assert/strict';
-import type { Journal, JournalEvent, JournalRange, StoredEvent } from '../../adapter/journal.js';
+import type { Journal, JournalEvent, JournalRange, StoredEvent } from '../../adapter/journal/journal.js';
 import { collect } from './case.js';
 
 export interface JournalOptions<Event> {

@@ -1,6 +1,6 @@
 /** Queries over a journal: persistence ids, events by tag, and following both. */
 import assert from 'node:assert/strict';
-import type { Journal, StoredEvent } from '../../adapter/journal.js';
+import type { Journal, StoredEvent } from '../../adapter/journal/journal.js';
 import { type Check, collect, rejection } from './case.js';
 import type { JournalFixture } from './journal-fixture.js';
 
@@ -96,6 +96,11 @@ function tagChecks<Event>({ tags = true }: JournalCapabilities): Check<JournalFi
     }),
     check('gives exactly `limit` events', async (_fixture, journal) => {
       assert.deepEqual(await places(journal.eventsByTag('red', { limit: 2 })), ['a1', 'a2']);
+    }),
+    check('gives nothing that was deleted', async (_fixture, journal) => {
+      await journal.deleteTo('a', 1);
+      await journal.deleteTo('b', 2);
+      assert.deepEqual(await places(journal.eventsByTag('red')), ['a2', 'a3']);
     }),
     check('gives nothing of an append that was refused', async (fixture, journal) => {
       const outcome = journal.append('a', fixture.events(9, 9, ['red']), 1);

@@ -1,6 +1,6 @@
 /** Reading: bounds are inclusive, limits exact, and nothing is no error. */
 import assert from 'node:assert/strict';
-import type { JournalRange } from '../../adapter/journal.js';
+import type { JournalRange } from '../../adapter/journal/journal.js';
 import type { Check } from './case.js';
 import type { JournalFixture } from './journal-fixture.js';
 

@@ -1,6 +1,6 @@
 /** What every snapshot store must do, as named cases for any test runner. */
 import assert from 'node:assert/strict';
-import type { Snapshot, SnapshotCriteria, SnapshotStore } from '../../adapter/journal.js';
+import type { Snapshot, SnapshotCriteria, SnapshotStore } from '../../adapter/journal/snapshot-store.js';
 import { type Check, type ConformanceCase, casesOf } from './case.js';
 
 export interface SnapshotConformanceOptions<State> {

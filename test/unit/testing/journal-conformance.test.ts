@@ -269,6 +269,7 @@ const MISTAKES: [string, typeof MemoryJournal, string[]][] = [
       'deleteTo: reads within the deleted part give none',
       'deleteTo: a lower sequence number afterwards brings nothing back',
       'reopen: what was deleted stays deleted',
+      'eventsByTag: gives nothing that was deleted',
     ],
   ],
   [
@@ -299,7 +300,7 @@ const MISTAKES: [string, typeof MemoryJournal, string[]][] = [
         for (const id of this.data.highest.keys()) await super.deleteTo(id, toSeq);
       }
     },
-    ['deleteTo: leaves other persistence ids alone'],
+    ['deleteTo: leaves other persistence ids alone', 'eventsByTag: gives nothing that was deleted'],
   ],
   [
     'keeps the highest sequence number in memory only',
@@ -453,6 +454,7 @@ const MISTAKES: [string, typeof MemoryJournal, string[]][] = [
       'deleteTo: leaves other persistence ids alone',
       'eventsByTag: gives the events with the tag, in the order of appending',
       'eventsByTag: finds an event by each of its tags',
+      'eventsByTag: gives nothing that was deleted',
       'eventsByTag: gives nothing of an append that was refused',
       'follow: gives what is there, then what comes',
       'followTag: gives what is there, then what comes, of all persistence ids',
@@ -578,6 +580,21 @@ const MISTAKES: [string, typeof MemoryJournal, string[]][] = [
       'eventsByTag: goes on behind the offset of any event',
       'eventsByTag: gives nothing of an append that was refused',
     ],
+  ],
+  [
+    'finds deleted events by their tags',
+    class extends MemoryJournal {
+      readonly #all: TaggedEvent[] = [];
+      override put(id: string, events: readonly JournalEvent[], behind: number) {
+        const stored = super.put(id, events, behind);
+        this.#all.push(...(stored as TaggedEvent[]));
+        return stored;
+      }
+      override async *eventsByTag(tag: string, { after = 0, limit }: TagRange = {}) {
+        yield* this.#all.filter(({ tags, offset }) => tags.includes(tag) && offset > after).slice(0, limit);
+      }
+    },
+    ['eventsByTag: gives nothing that was deleted'],
   ],
   [
     'heeds no limit of tagged events',

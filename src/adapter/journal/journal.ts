@@ -1,6 +1,6 @@
 /**
- * What actor frameworks ask of a store, in neutral words: a journal of events by persistence id, and snapshots of the states
- * that the events lead to. `journalConformance` and `snapshotStoreConformance` of varve/testing hold implementations to it.
+ * What actor frameworks ask of a journal, in neutral words: events by persistence id. `journalConformance` of varve/testing
+ * holds implementations to it; the one over the event store is in event-journal.ts.
  */
 
 /** An event as it is given to a journal. */
@@ -8,6 +8,8 @@ export interface JournalEvent<Event = unknown> {
   readonly event: Event;
   /** By which it is found, whatever its persistence id. Default: none. */
   readonly tags?: readonly string[];
+  /** When it happened, ms since the epoch. Default: when it is appended. */
+  readonly timestamp?: number;
 }
 
 /** An event as a journal gives it back. */
@@ -17,7 +19,7 @@ export interface StoredEvent<Event = unknown> {
   readonly seq: number;
   readonly event: Event;
   readonly tags: readonly string[];
-  /** When it was appended, ms since the epoch. */
+  /** When it was appended, ms since the epoch, unless the caller has given another time. */
   readonly timestamp: number;
 }
 
@@ -68,10 +70,16 @@ export interface Journal<Event = unknown> {
   /** Deletes the events up to `toSeq`, inclusive. Sequence numbers are never given again. */
   deleteTo(persistenceId: string, toSeq: number): Promise<void>;
 
+  /**
+   * Optional: counts the sequence numbers up to `seq` as given, without events: for a history that began elsewhere.
+   * Nothing happens where they were given already.
+   */
+  raiseHighestSeq?(persistenceId: string, seq: number): Promise<void>;
+
   /** Persistence ids that have events, each once, in pages of at most `limit`, in any order that stays. */
   persistenceIds(page?: { readonly after?: string; readonly limit?: number }): Promise<PersistenceIdPage>;
 
-  /** Optional: events with this tag. */
+  /** Optional: events with this tag that were not deleted. */
   eventsByTag?(tag: string, range?: TagRange): AsyncIterable<TaggedEvent<Event>>;
 
   /**
@@ -109,48 +117,4 @@ export class JournalConcurrencyError extends Error {
     this.expectedSeq = expectedSeq;
     this.actualSeq = actualSeq;
   }
-}
-
-/** A state, as of the event with sequence number `seq`. */
-export interface Snapshot<State = unknown> {
-  readonly persistenceId: string;
-  readonly seq: number;
-  readonly state: State;
-  /** When it was saved, ms since the epoch, unless the caller has given another time. */
-  readonly timestamp: number;
-}
-
-/** Which snapshots are meant: those that meet all that is given. Bounds are inclusive. */
-export interface SnapshotCriteria {
-  readonly minSeq?: number;
-  readonly maxSeq?: number;
-  readonly minTimestamp?: number;
-  readonly maxTimestamp?: number;
-}
-
-export interface SaveOptions {
-  /** Default: now. */
-  readonly timestamp?: number;
-  /** Keep only this many of the newest (by sequence number) afterwards: 1 or more. A failure of this does not fail the save. */
-  readonly keep?: number;
-}
-
-export interface SnapshotStore<State = unknown> {
-  /** Saves a snapshot; one with the same sequence number is replaced. */
-  save(persistenceId: string, seq: number, state: State, options?: SaveOptions): Promise<void>;
-
-  /** The one with the highest sequence number. */
-  latest(persistenceId: string): Promise<Snapshot<State> | undefined>;
-
-  /** The one with the highest sequence number below `seq`. */
-  before(persistenceId: string, seq: number): Promise<Snapshot<State> | undefined>;
-
-  /** Those that meet the criteria, by sequence number, the highest first. */
-  find(persistenceId: string, criteria?: SnapshotCriteria): Promise<readonly Snapshot<State>[]>;
-
-  /** Deletes those that meet the criteria. */
-  delete(persistenceId: string, criteria: SnapshotCriteria): Promise<void>;
-
-  /** Idempotent. */
-  close(): Promise<void>;
 }
