@@ -1,3 +1,4 @@
 /** What users import as varve/langgraph. */
 
-export {};
+export type { ThreadConfig } from './config.js';
+export { type PruneOptions, type PruneReport, VarveSaver, type VarveSaverOptions } from './saver.js';
