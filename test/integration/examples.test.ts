@@ -74,6 +74,7 @@ describe('examples', () => {
     ['bank-account.js', 'the balance is 0 at revision 10'],
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['langgraph-thread.js', 'the last state was: drafted, approved by Ada, paid 40 €'],
+    ['nestjs-orders.js', 'the total of 2 orders is 65 €, counted once each'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });
