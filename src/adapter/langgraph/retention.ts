@@ -4,9 +4,8 @@
  *     0 1 2 3 4 5 6 7 8          │ 9 10 11
  *     · · · · · k k · k          │ k' k' k'        truncate before 9
  *
- * A copy says of which revision it is one (`order`), so that it counts for no more than what it was made of. A crash on the
- * way leaves both. What is appended meanwhile lies behind the cut. Whoever calls must be alone with the thread, but for
- * readers and pending writes.
+ * A crash on the way leaves both, and a copy says nothing else than what it was made of. Whoever calls must be alone with the
+ * thread, but for readers: what is written between the copies and the cut would lean on what goes.
  */
 import type { EventInput } from '../event-store/event-input.js';
 import { SENDS_ARE_A_CHANNEL, type Thread, Values } from './thread.js';
@@ -33,7 +32,7 @@ interface Kept {
 }
 
 interface Copy {
-  readonly order: number;
+  readonly revision: bigint;
   readonly make: () => Promise<EventInput>;
 }
 
@@ -57,7 +56,7 @@ export async function pruneThread(thread: Thread, keep: number, rewrite: boolean
     dead ||= all.size < namespace.checkpoints.size || writes.size < namespace.writes.size;
   }
   if (namespaces.size === 0 || !(dead || rewrite || removed > 0)) return { rewritten: false, removed, kept };
-  copies.sort((a, b) => a.order - b.order);
+  copies.sort((a, b) => Number(a.revision - b.revision));
   for (let i = 0; i < copies.length; i += COPIES_AT_ONCE) {
     const some = copies.slice(i, i + COPIES_AT_ONCE);
     await Promise.all(some.map(async ({ make }) => store.appendToStream(stream, await make())));
@@ -152,10 +151,10 @@ function checkpointCopies(
         channels.push({ channel, version, value: await values.carried(namespace, rest.parent, channel, version) });
       }
       const left = carried.filter((one) => !lacking.includes(one));
-      const header = { ...rest, carried: left, order: entry.order, ...(listed.has(id) ? {} : { hidden: true }) };
+      const header = { ...rest, carried: left, ...(listed.has(id) ? {} : { hidden: true }) };
       return checkpointEvent(header, body, metadata, channels);
     };
-    return { order: entry.order, make };
+    return { revision: entry.revision, make };
   });
 }
 
@@ -165,13 +164,13 @@ function writesCopies(thread: Thread, ns: string, live: ReadonlyMap<string, read
     const byRevision = new Map<bigint, WriteEntry[]>();
     for (const entry of entries) byRevision.set(entry.revision, [...(byRevision.get(entry.revision) ?? []), entry]);
     for (const [revision, written] of byRevision) {
-      const { task, path, order } = written[0] as WriteEntry;
+      const { task, path } = written[0] as WriteEntry;
       const make = async () => {
         const values = await new Values(thread).of(revision);
         const writes = written.map(({ idx, channel, at }) => ({ idx, channel, value: values[at] as Serialized }));
-        return writesEvent({ ns, id, task, path, order }, writes);
+        return writesEvent({ ns, id, task, path }, writes);
       };
-      copies.push({ order, make });
+      copies.push({ revision, make });
     }
   }
   return copies;

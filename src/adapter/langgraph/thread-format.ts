@@ -27,8 +27,6 @@ interface Header {
   readonly ns: string;
   /** Of the checkpoint. */
   readonly id: string;
-  /** In a copy: the revision of what it is a copy of. What counts as earlier or later goes by this. */
-  readonly order?: number;
 }
 
 export interface CheckpointHeader extends Header {

@@ -17,8 +17,6 @@ import {
 
 export interface CheckpointEntry {
   readonly revision: bigint;
-  /** Revision at which it was written first: of two with one id the later one counts. */
-  readonly order: number;
   readonly header: CheckpointHeader;
   /** The one of the same id before: descendants may lean on its values. */
   readonly replaced: CheckpointEntry | undefined;
@@ -26,7 +24,6 @@ export interface CheckpointEntry {
 
 export interface WriteEntry {
   readonly revision: bigint;
-  readonly order: number;
   /** Which of the values of its event. */
   readonly at: number;
   readonly task: string;
@@ -106,9 +103,7 @@ export class ThreadIndex {
   #addCheckpoint(revision: bigint, header: CheckpointHeader): void {
     const { checkpoints, deltas } = this.#namespace(header.ns);
     for (const channel of header.deltas ?? []) deltas.add(channel);
-    const order = header.order ?? Number(revision);
-    const replaced = checkpoints.get(header.id);
-    if (order >= (replaced?.order ?? 0)) checkpoints.set(header.id, { revision, order, header, replaced });
+    checkpoints.set(header.id, { revision, header, replaced: checkpoints.get(header.id) });
   }
 
   #addWrites(revision: bigint, header: WritesHeader): void {
@@ -116,13 +111,11 @@ export class ThreadIndex {
     const { writes } = this.#namespace(header.ns);
     const ofCheckpoint = writes.get(header.id) ?? new Map<string, WriteEntry>();
     writes.set(header.id, ofCheckpoint);
-    const order = header.order ?? Number(revision);
     header.writes.forEach(([idx, channel], at) => {
       const key = `${idx} ${task}`;
-      const known = ofCheckpoint.get(key);
       // A task that runs again repeats its writes: the first ones stay. Errors, interrupts and the like replace each other.
-      if (known === undefined || (idx < 0 ? order >= known.order : order < known.order)) {
-        ofCheckpoint.set(key, { revision, order, at, task, path, idx, channel });
+      if (idx < 0 || !ofCheckpoint.has(key)) {
+        ofCheckpoint.set(key, { revision, at, task, path, idx, channel });
       }
     });
   }

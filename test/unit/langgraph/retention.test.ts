@@ -228,6 +228,27 @@ describe('pruning', () => {
       expect(await valuesOf(saver, last)).toEqual({ once: 'o', n: 39 });
     }));
 
+  test('in the midst of a reading, which then looks again', () =>
+    withSaver(async (saver) => {
+      await chain(saver, 4);
+      const expected = await saver.getTuple(configOf('t'));
+      const { store } = saver;
+      const readStream = store.readStream.bind(store);
+      let pruned: unknown;
+      store.readStream = (stream, options) => {
+        const read = () => readStream(stream, options);
+        if (options?.toRevision === undefined || pruned !== undefined) return read();
+        const toArray = async () => {
+          store.readStream = readStream;
+          pruned = await new VarveSaver(store).prune({ keep: 1 });
+          return read().toArray();
+        };
+        return { toArray } as ReturnType<typeof readStream>;
+      };
+      expect(await saver.getTuple(configOf('t'))).toEqual(expected);
+      expect(pruned).toMatchObject({ removed: 3 });
+    }));
+
   test('ends at its signal, between threads', () =>
     withSaver(async (saver) => {
       await chain(saver, 2);
