@@ -42,7 +42,6 @@ export class VarveEvents implements IEventPublisher<object>, IMessageSource<obje
   readonly #appending = new Set<Promise<void>>();
   readonly #byContext = new WeakMap<object, Promise<void>>();
   #consumer: Consumer | undefined;
-  #stopping = false;
 
   private constructor(
     store: EventStore,
@@ -132,7 +131,6 @@ export class VarveEvents implements IEventPublisher<object>, IMessageSource<obje
       name,
       filter: { types: [...this.#types.keys()] },
       handler: async (recorded) => {
-        if (this.#stopping) throw new Error('The application is shutting down.'); // the bus has let its handlers go
         const event = revive(recorded, this.#types.get(recorded.type) as EventClass) as Event;
         records.set(event, recorded);
         await this.#tracker.run(event, () => subject.next(event));
@@ -158,9 +156,11 @@ export class VarveEvents implements IEventPublisher<object>, IMessageSource<obje
 
   // Shutting down: Nest calls these
 
-  /** Delivers nothing more, waits for the handlers of the event under way, and stores the checkpoint. */
+  /**
+   * Delivers nothing more, waits for the handlers of the event under way, and stores the checkpoint. The bus lets its
+   * handlers go in the same turn of the event loop, so no event is handed to a bus without any.
+   */
   async onModuleDestroy(): Promise<void> {
-    this.#stopping = true;
     await this.#consumer?.stop().catch(() => {}); // told when it failed
   }
 

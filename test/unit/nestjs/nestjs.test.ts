@@ -152,8 +152,9 @@ describe('publishing', () => {
     const { app, bus } = await start({});
     const told = exceptionsOf(app);
     bus.publish(new (class Unknown {})());
+    bus.publish(new (class Unknown {})(), {}); // as an aggregate does
     await new Promise((resolve) => setImmediate(resolve));
-    expect(told).toHaveLength(1);
+    expect(told).toHaveLength(2);
   });
 });
 
@@ -344,6 +345,15 @@ describe('shutting down', () => {
     await app.close();
     await expect(bus.publish(new OrderPlaced('o', 11))).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
     expect(await ofStore(await storeOn(disk), 'nest')).toHaveLength(10);
+  });
+
+  test('waits for what was published, also where the store stays open', async () => {
+    const disk = new SimulatedDisk();
+    const { app, bus } = await start({ store: await storeOn(disk) });
+    for (let i = 0; i < 10; i++) bus.publish(new OrderPlaced('o', i));
+    await app.close();
+    const after = await storeOn(disk.crashed(new Random(1), 'none'));
+    expect(await ofStore(after, 'nest')).toHaveLength(10);
   });
 });
 
