@@ -347,13 +347,20 @@ describe('shutting down', () => {
     expect(await ofStore(await storeOn(disk), 'nest')).toHaveLength(10);
   });
 
-  test('waits for what was published, also where the store stays open', async () => {
-    const disk = new SimulatedDisk();
-    const { app, bus } = await start({ store: await storeOn(disk) });
-    for (let i = 0; i < 10; i++) bus.publish(new OrderPlaced('o', i));
+  test('waits for what is being appended, also where the store stays open', async () => {
+    const store = await storeOn();
+    const { app, bus } = await start({ store });
+    const log: string[] = [];
+    const append = store.appendToStreams.bind(store);
+    store.appendToStreams = async (appends) => {
+      await new Promise((resolve) => setTimeout(resolve, 20)); // a slow disk
+      log.push('appended');
+      return append(appends);
+    };
+    bus.publish(new OrderPlaced('o', 1));
     await app.close();
-    const after = await storeOn(disk.crashed(new Random(1), 'none'));
-    expect(await ofStore(after, 'nest')).toHaveLength(10);
+    log.push('closed');
+    expect(log).toEqual(['appended', 'closed']);
   });
 });
 
