@@ -76,6 +76,8 @@ describe('examples', () => {
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['castore-pokemons.js', '2 are caught, and their trainers know it'],
     ['emmett-shopping-cart.js', 'in demand: 7 × pizza, 1 × ice cream'],
+    ['langgraph-thread.js', 'the last state was: drafted, approved by Ada, paid 40 €'],
+    ['nestjs-orders.js', 'the total of 2 orders is 65 €, counted once each'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });
