@@ -55,4 +55,7 @@ export const SHORT = [
   'leased-handle-closed',
   'quota-is-fatal',
   'lock-not-released',
+  'index-filter-says-not-here',
+  'purge-of-living-events',
+  'scavenge-leaves-out-living',
 ];

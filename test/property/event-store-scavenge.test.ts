@@ -64,27 +64,44 @@ test('an event is not left out for one that is not durable', async () => {
   await store.setStreamMetadata('short', { maxCount: 1 });
   await fill(store, 'gone', 60);
   await store.deleteStream('gone');
-  let release = () => {};
-  const hold = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const lift = disk.faults.add({ kind: 'sync', file: 'part_*.wal', times: 1000, fault: { hold } });
-  await store.appendToStream('short', { type: 'New' }, { ack: 'written' });
-  const states: SimulatedDisk[] = [];
-  disk.onOperation = (operation, when) => {
-    if (when === 'after' && operation.kind === 'rename') states.push(disk.crashed(new Random(1), 'none'));
-  };
+  const releases: (() => void)[] = [];
+  const hold = () => ({ hold: new Promise<void>((resolve) => releases.push(resolve)) });
+  disk.faults.add({ kind: 'create', file: '*.kept.tmp', fault: hold() });
   const scavenging = store.scavenge();
-  for (let i = 0; i < 200; i++) await new Promise(setImmediate);
-  states.push(disk.crashed(new Random(1), 'none'));
-  disk.onOperation = undefined;
+  while (disk.faults.applied.length === 0) await new Promise(setImmediate);
+  const lift = disk.faults.add({ kind: 'sync', file: 'part_*.wal', times: 1000, fault: hold() });
+  await store.appendToStream('short', { type: 'New' }, { ack: 'written' });
+  releases[0]?.();
+  for (let i = 0; i < 300; i++) await new Promise(setImmediate);
+  const state = disk.crashed(new Random(1), 'none');
   lift();
-  release();
+  releases[1]?.();
   expect((await scavenging).segments).toBeGreaterThan(1);
+  expect(await revisionsOf(store, 'short')).toEqual([3]);
   await store.close();
+  const again = await openStore(state);
+  expect(await revisionsOf(again, 'short')).toEqual([2]);
+  await again.close();
+});
+
+test('the name of a kept file is durable before the log gives its segment up', async () => {
+  const disk = new SimulatedDisk();
+  const store = await openStore(disk);
+  await store.appendToStream('keep', { type: 'Kept' });
+  await fill(store, 'gone', 60);
+  await store.deleteStream('gone');
+  const states: SimulatedDisk[] = [];
+  const random = new Random(1);
+  disk.onOperation = ({ kind, path }, when) => {
+    if (when !== 'after' || kind !== 'rename' || !path.includes('MANIFEST') || states.length > 0) return;
+    for (let i = 0; i < 24; i++) states.push(disk.crashed(random));
+  };
+  expect((await store.scavenge()).segments).toBeGreaterThan(1);
+  await store.close();
+  expect(states.length).toBe(24);
   for (const state of states) {
     const again = await openStore(state);
-    expect(['2', '3']).toContain((await revisionsOf(again, 'short')).join());
+    expect(await revisionsOf(again, 'keep')).toEqual([0]);
     await again.close();
   }
 });

@@ -363,6 +363,18 @@ describe('deletion and metadata', () => {
   });
 });
 
+test.each<ExpectedRevision>(['noStream', 0n])(
+  'of appends in one turn that expect %s the first wins',
+  async (expected) => {
+    if (expected === 0n) await store.appendToStream('s', event());
+    const options = { expectedRevision: expected };
+    const appends = [1, 2, 3].map(() => store.appendToStream('s', event(), options));
+    const outcomes = (await Promise.allSettled(appends)).map(({ status }) => status);
+    expect(outcomes).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(await count('s')).toBe(expected === 0n ? 2 : 1);
+  },
+);
+
 describe('the same ids again', () => {
   const first = (options?: AppendToStreamOptions) => store.appendToStream('s', [event(1), event(2)], options);
 

@@ -172,6 +172,28 @@ describe('what a scavenge does', () => {
     }));
 });
 
+test('a stream that is deleted in the middle of one goes on with its next revision', () =>
+  withStore(async (store, disk) => {
+    await fill(store, 'late', 3);
+    await fill(store, 'gone', 60);
+    await store.deleteStream('gone');
+    let release = () => {};
+    const hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    disk.faults.add({ kind: 'create', file: '*.kept.tmp', fault: { hold } });
+    const scavenging = store.scavenge();
+    while (disk.faults.applied.length === 0) await new Promise(setImmediate);
+    await store.deleteStream('late');
+    release();
+    expect((await scavenging).segments).toBeGreaterThan(1);
+    await store.close();
+    const again = await openStore(disk);
+    const next = await again.appendToStream('late', { type: 'A' }, { expectedRevision: 'noStream' });
+    expect(next.nextExpectedRevision).toBe(3n);
+    await again.close();
+  }));
+
 describe('what goes on', () => {
   test('a repetition of a moved append is recognized', () =>
     withStore(async (store) => {
