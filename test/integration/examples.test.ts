@@ -74,6 +74,7 @@ describe('examples', () => {
     ['bank-account.js', 'the balance is 0 at revision 10'],
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['castore-pokemons.js', '2 are caught, and their trainers know it'],
+    ['node-eventstore.js', 'all 5 moves were told of'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });
