@@ -50,5 +50,5 @@ describe.each([1, 2])('commands on %d partitions', (partitions) => {
     }
     expect(said(lines, 'ack').length).toBeGreaterThan(3);
     expect(said(lines, 'corrected').length).toBeGreaterThan(0);
-  });
+  }, 180_000);
 });

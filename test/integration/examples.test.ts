@@ -75,6 +75,7 @@ describe('examples', () => {
     ['flight-streams.js', 'the projection of 6000 flights agrees with the input'],
     ['castore-pokemons.js', '2 are caught, and their trainers know it'],
     ['node-eventstore.js', 'all 5 moves were told of'],
+    ['automerge-repo.js', '1000 changes later: still 3 items'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });

@@ -54,7 +54,7 @@ test('commits survive SIGKILL, again and again', async () => {
   }
   expect(said(lines, 'ack').length).toBeGreaterThan(5);
   expect(said(lines, 'snapshot').length).toBeGreaterThan(0);
-});
+}, 180_000);
 
 test('what a callback throws is not handed to it a second time: it is uncaught', () => {
   const program = `
