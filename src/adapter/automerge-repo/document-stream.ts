@@ -59,11 +59,6 @@ export class DocumentStream {
     return this.#waiting === 0;
   }
 
-  /** Resolves when all that was asked for before is done. */
-  async settled(): Promise<void> {
-    await this.#turn;
-  }
-
   load(key: Key): Promise<Uint8Array | undefined> {
     return this.#inTurn(async () => {
       const place = this.#places.get(nameOf(key));

@@ -58,6 +58,8 @@ const OPTION_CHECKS = {
 export class VarveStorageAdapter implements StorageAdapterInterface {
   readonly #options: VarveStorageAdapterOptions;
   readonly #documents = new Map<string, DocumentStream>();
+  /** What `close` waits for. */
+  readonly #running = new Set<Promise<unknown>>();
   #opening: Promise<EventStore> | undefined;
   #closing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
@@ -138,9 +140,9 @@ export class VarveStorageAdapter implements StorageAdapterInterface {
   }
 
   async #close(): Promise<void> {
-    await this.#compacting?.catch(() => {}); // told to whoever asked for it
-    const store = await this.#opening?.catch(() => undefined); // as is this
-    await Promise.all([...this.#documents.values()].map((document) => document.settled()));
+    // What comes of these is told to whoever asked for them.
+    await Promise.allSettled([...this.#running, this.#compacting]);
+    const store = await this.#opening?.catch(() => undefined);
     if (this.#options.store === undefined) await store?.close();
   }
 
@@ -183,7 +185,15 @@ export class VarveStorageAdapter implements StorageAdapterInterface {
     return (await store.streams({ prefix: STREAM_PREFIX }).toArray()).map(({ stream }) => stream);
   }
 
-  async #with<T>(stream: string, work: (document: DocumentStream) => Promise<T>): Promise<T> {
+  #with<T>(stream: string, work: (document: DocumentStream) => Promise<T>): Promise<T> {
+    const done = this.#do(stream, work);
+    const end = () => this.#running.delete(done);
+    this.#running.add(done);
+    done.then(end, end);
+    return done;
+  }
+
+  async #do<T>(stream: string, work: (document: DocumentStream) => Promise<T>): Promise<T> {
     const store = await this.#store();
     const document = this.#documents.get(stream) ?? new DocumentStream(store, stream);
     this.#documents.delete(stream); // to the end of the list

@@ -258,9 +258,7 @@ describe('opening and closing', () => {
   test('waits for what was asked for, and takes nothing any more', async () => {
     const disk = new SimulatedDisk();
     const adapter = adapterOn(disk);
-    await adapter.load(A);
     const saving = range(1, 10).map((n) => adapter.save(A, bytes(n)));
-    await Promise.resolve();
     await Promise.all([adapter.close(), adapter.close(), adapter[Symbol.asyncDispose](), ...saving]);
     for (const refused of [adapter.save(A, bytes(1)), adapter.load(A), adapter.loadRange([]), adapter.compact()]) {
       await expect(refused).rejects.toMatchObject({ code: 'ERR_VARVE_CLOSED' });
