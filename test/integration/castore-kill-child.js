@@ -1,7 +1,7 @@
 /**
  * Makes transfers between accounts, and corrects them by force, until it is killed.
  *
- * Lines:  ready · try {id} · ack {id} · correcting {id} · corrected {id}
+ * Lines:  try {id} · ack {id} · correcting {id} · corrected {id}
  * Arguments: directory, number of partitions, first id.
  */
 import { writeSync } from 'node:fs';
@@ -22,7 +22,6 @@ for (const aggregateId of ACCOUNTS) {
     await accounts.pushEvent({ aggregateId, version: 1, type: 'OPENED', payload: { amount: OPENING_BALANCE } });
   }
 }
-tell('ready');
 
 /** @param {number} seed */
 async function user(seed) {

@@ -78,6 +78,8 @@ describe('examples', () => {
     ['emmett-shopping-cart.js', 'in demand: 7 × pizza, 1 × ice cream'],
     ['langgraph-thread.js', 'the last state was: drafted, approved by Ada, paid 40 €'],
     ['nestjs-orders.js', 'the total of 2 orders is 65 €, counted once each'],
+    ['node-eventstore.js', 'all 5 moves were told of'],
+    ['automerge-repo.js', '1000 changes later: still 3 items'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });

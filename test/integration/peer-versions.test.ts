@@ -25,6 +25,13 @@ function application(framework: string, version: string): string {
 
 test.each([
   ['@castore/core', '1.9.0', '2.4', "new (await import('varve/castore')).VarveEventStorageAdapter({ store: {} })"],
+  ['eventstore', '2.0.0', '1.15', "await import('varve/node-eventstore')"],
+  [
+    '@automerge/automerge-repo',
+    '2.4.0',
+    '2.5',
+    "new (await import('varve/automerge-repo')).VarveStorageAdapter({ directory: './x' })",
+  ],
 ])('%s %s is refused', (framework, version, made, program) => {
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     cwd: application(framework, version),

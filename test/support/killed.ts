@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
 
 /**
- * Runs a script of test/integration, and kills it (SIGKILL) `delay` ms after it has said `ready`. The lines that it wrote;
+ * Runs a script of test/integration, and kills it (SIGKILL) when it has written so many lines. All lines that it wrote;
  * what is in the pipe survives it.
  */
-export async function killed(script: string, args: readonly string[], delay: number): Promise<string[]> {
+export async function killed(script: string, args: readonly string[], count: number): Promise<string[]> {
   const path = fileURLToPath(new URL(`../integration/${script}`, import.meta.url));
   const running = spawn(process.execPath, [path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -18,8 +18,7 @@ export async function killed(script: string, args: readonly string[], delay: num
   const exited = once(running, 'exit');
   const lines: string[] = [];
   for await (const line of createInterface(running.stdout)) {
-    if (line === 'ready') setTimeout(() => running.kill('SIGKILL'), delay);
-    else lines.push(line);
+    if (lines.push(line) === count) running.kill('SIGKILL');
   }
   expect(await exited).toEqual([null, 'SIGKILL']); // it did not die of anything else
   return lines;

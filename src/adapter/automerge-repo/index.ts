@@ -1,3 +1,3 @@
 /** What users import as varve/automerge-repo. */
 
-export {};
+export { VarveStorageAdapter, type VarveStorageAdapterOptions } from './storage-adapter.js';

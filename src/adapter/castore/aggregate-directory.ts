@@ -49,7 +49,8 @@ export class AggregateDirectory {
   /** The timestamp of an aggregate's first event; undefined where it has none. */
   readonly #initialTimestamp: (aggregateId: string) => Promise<string | undefined>;
   readonly #timestamps = new Map<string, string>();
-  #sorted: readonly Listed[] = [];
+  /** Undefined where the timestamps have changed since. */
+  #sorted: readonly Listed[] | undefined;
   /** All before it is known. */
   #checkpoint: string | undefined;
   #refreshing: Promise<unknown> = Promise.resolve();
@@ -93,25 +94,23 @@ export class AggregateDirectory {
 
   async #refresh(): Promise<readonly Listed[]> {
     const checkpoint = this.#store.checkpoint();
-    if (checkpoint === this.#checkpoint) return this.#sorted;
-    const streams = this.#checkpoint === undefined ? this.#all() : this.#changedSince(this.#checkpoint);
-    const prefix = `${this.#category}-`;
-    let changed = false;
-    for (const stream of await streams) {
-      const aggregateId = stream.slice(prefix.length);
-      const timestamp = await this.#initialTimestamp(aggregateId);
-      if (timestamp === this.#timestamps.get(aggregateId)) continue;
-      changed = true;
-      if (timestamp === undefined) this.#timestamps.delete(aggregateId);
-      else this.#timestamps.set(aggregateId, timestamp);
+    if (checkpoint !== this.#checkpoint) {
+      const streams = this.#checkpoint === undefined ? this.#all() : this.#changedSince(this.#checkpoint);
+      for (const stream of await streams) await this.#look(stream.slice(this.#category.length + 1));
+      this.#checkpoint = checkpoint;
     }
-    if (changed) {
-      this.#sorted = [...this.#timestamps]
-        .map(([aggregateId, initialEventTimestamp]) => ({ aggregateId, initialEventTimestamp }))
-        .sort(compare);
-    }
-    this.#checkpoint = checkpoint;
+    this.#sorted ??= [...this.#timestamps]
+      .map(([aggregateId, initialEventTimestamp]) => ({ aggregateId, initialEventTimestamp }))
+      .sort(compare);
     return this.#sorted;
+  }
+
+  async #look(aggregateId: string): Promise<void> {
+    const timestamp = await this.#initialTimestamp(aggregateId);
+    if (timestamp === this.#timestamps.get(aggregateId)) return;
+    this.#sorted = undefined;
+    if (timestamp === undefined) this.#timestamps.delete(aggregateId);
+    else this.#timestamps.set(aggregateId, timestamp);
   }
 
   async #all(): Promise<Iterable<string>> {

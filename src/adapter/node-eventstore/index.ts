@@ -1,3 +1,4 @@
 /** What users import as varve/node-eventstore. */
 
-export {};
+export { ConcurrencyError } from './concurrency-error.js';
+export { VarveStore, type VarveStoreOptions } from './varve-store.js';

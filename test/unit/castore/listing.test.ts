@@ -131,6 +131,26 @@ describe('listAggregateIds', () => {
       expect(await ids(adapter)).toEqual(['e', 'd', 'a', 'f', 'c', 'b']);
     }));
 
+  test('forgets nothing that was found out before it failed', () =>
+    withFive(async (_adapter, store) => {
+      let reads = 0;
+      const failing = new Proxy(store, {
+        get(target, name) {
+          const value = Reflect.get(target, name, target) as unknown;
+          if (name === 'readStream' && ++reads === 5) throw new Error('the disk is away');
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+      const adapter = adapterOn(failing);
+      await expect(adapter.listAggregateIds(CONTEXT)).rejects.toThrow('the disk is away');
+      expect(await ids(adapter)).toEqual(['c', 'e', 'd', 'b', 'a']);
+      await begin(adapter, 'f', 6);
+      await begin(adapter, 'g', 7);
+      reads = 2; // 'f' is looked at, 'g' is not
+      await expect(adapter.listAggregateIds(CONTEXT)).rejects.toThrow('the disk is away');
+      expect(await ids(adapter)).toEqual(['c', 'e', 'd', 'b', 'a', 'f', 'g']);
+    }));
+
   test('lists many at once, with the same timestamp, each once', () =>
     withStore(async (store, disk) => {
       const adapter = adapterOn(store);
