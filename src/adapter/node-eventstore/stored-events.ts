@@ -7,7 +7,8 @@
 import { VarveError } from '../../errors.js';
 import { invalid } from '../../options.js';
 import type { EventInput } from '../event-store/event-input.js';
-import type { EventStore, StreamAppend } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
+import type { StreamAppend } from '../event-store/event-store-options.js';
 import type { ExpectedRevision } from '../event-store/expected-revision.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { ConcurrencyError } from './concurrency-error.js';
