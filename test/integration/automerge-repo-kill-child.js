@@ -1,7 +1,8 @@
 /**
- * Changes documents of a Repo until it is killed, or tells what is in them.
+ * Changes documents of a Repo until it is killed, and gives back space all the while; or tells what is in them.
  *
- * Lines:  doc {url} · try {url} {number} · ack {url} {number} · content {url} {numbers, as JSON}
+ * Lines:  doc {url} · try {url} {number} · ack {url} {number} · compacted {times}
+ *         content {url} {numbers, as JSON}
  * Arguments: directory, 'write' or 'read', urls of the documents that are there.
  */
 import { writeSync } from 'node:fs';
@@ -15,7 +16,7 @@ const [directory = '', mode, ...known] = process.argv.slice(2);
 /** @param {string} line */
 const tell = (line) => writeSync(1, `${line}\n`);
 
-const storage = new VarveStorageAdapter({ directory, storeOptions: { segmentSize: 32 * 1024 } });
+const storage = new VarveStorageAdapter({ directory, storeOptions: { segmentSize: 16 * 1024 } });
 const repo = new Repo({ storage });
 
 /** @type {import('@automerge/automerge-repo').DocHandle<Content>[]} */
@@ -35,8 +36,16 @@ if (mode === 'read') {
     tell(`doc ${handle.url}`);
     handles.push(handle);
   }
-  await Promise.all(
-    handles.map(async (handle) => {
+  const compacting = async () => {
+    for (let times = 1; ; times++) {
+      await storage.compact();
+      tell(`compacted ${times}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  await Promise.all([
+    compacting(),
+    ...handles.map(async (handle) => {
       for (;;) {
         const next = handle.doc().numbers.length;
         tell(`try ${handle.url} ${next}`);
@@ -48,5 +57,5 @@ if (mode === 'read') {
         tell(`ack ${handle.url} ${next}`);
       }
     }),
-  );
+  ]);
 }
