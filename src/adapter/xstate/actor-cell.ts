@@ -1,0 +1,741 @@
+/**
+ * One durable actor in memory: what is sent to it is computed at once, journalled, and becomes visible, with its effects,
+ * when the journal has it.
+ *
+ *     queue ──compute──▶ in flight ──journalled──▶ visible, effects ──carried out──▶ marked
+ *
+ * Computing runs ahead of the journal: the next event is computed on what the one before it has led to, so appends of one
+ * actor share syncs. They are released in order. If one fails, all behind it fail, and the actor is woken anew from what
+ * the journal has.
+ */
+import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
+import { VarveError } from '../../errors.js';
+import type { Ack } from '../../options.js';
+import type { EventStore } from '../event-store/event-store.js';
+import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
+import { type DurableAddress, ROOT, streamOf } from './address.js';
+import type { Alarms } from './alarms.js';
+import type { Clock } from './clock.js';
+import { Effects, type Verdict } from './effects.js';
+import { checkEvent, type EntryKind, inputData, inputFields, type NewEntry } from './entries.js';
+import { packErrors } from './error-data.js';
+import type { MachinePlan } from './machine-plan.js';
+import type { Observers } from './observers.js';
+import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
+import { hashOf, type Inbox, isKnown, isUserEffect, messageId, noteMessage, stateOf, wakeUp } from './wake-up.js';
+
+/** What a cell asks of its host. */
+export interface CellHost {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly ack: Ack;
+  readonly alarms: Alarms;
+  readonly logger: ((...args: unknown[]) => void) | undefined;
+  readonly inspect: ((event: { type: string }) => void) | undefined;
+  /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
+  claim(stream: string): void;
+  deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined): Promise<unknown>;
+  /** Entries that tell what was carried out are written together, a little later. */
+  markLater(cell: ActorCell): void;
+  /** A journal before this moment is of an earlier life: its actors were interrupted. Shift of timers, by policy. */
+  resume(plan: MachinePlan, stream: string, revision: number): number | 'restart' | undefined;
+  /** It has something to do, or nothing any more. */
+  busy(cell: ActorCell): void;
+  quiet(cell: ActorCell): void;
+  /** Something went wrong that nobody waits for. */
+  report(error: unknown, cell: ActorCell, what: string): void;
+  /** 'escalate' */
+  decide(error: unknown, cell: ActorCell, what: string): Verdict;
+  readonly counters: Counters;
+}
+
+export interface Counters {
+  events: number;
+  effects: number;
+  wakeUps: number;
+  starts: number;
+  snapshots: number;
+  restarts: number;
+}
+
+interface Waiting {
+  readonly input: Input | 'tick';
+  /** Of a child outside: it counts only as long as that child does. */
+  readonly from: Node | undefined;
+  readonly message: string | undefined;
+  readonly resolve: (snapshot: AnyMachineSnapshot) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Flight {
+  readonly revision: number;
+  readonly turn: Turn | undefined;
+  readonly snapshot: AnyMachineSnapshot;
+  readonly effects: UserEffect[];
+  readonly resolve: (snapshot: AnyMachineSnapshot) => void;
+  readonly reject: (error: unknown) => void;
+  landed: boolean;
+}
+
+const MAX_IN_FLIGHT = 1024;
+const SNAPSHOTS_KEPT = 2;
+const nothing = () => {};
+
+export type CellState = 'empty' | 'waking' | 'live' | 'ended' | 'gone';
+
+export class ActorCell {
+  readonly plan: MachinePlan;
+  readonly id: string;
+  readonly stream: string;
+  readonly observers: Observers;
+  /** Time of the host's clock when it was last used. */
+  usedAt = 0;
+  readonly #host: CellHost;
+  #state: CellState = 'empty';
+  #tree!: Tree;
+  #effects!: Effects;
+  #inbox: Inbox = new Map();
+  #waking: Promise<boolean> | undefined;
+  #queue: Waiting[] = [];
+  readonly #flights: Flight[] = [];
+  /** Of the newest event that was computed; -1: there is none. */
+  #revision = -1;
+  #visibleRevision = -1;
+  #visible: AnyMachineSnapshot | undefined;
+  /** Everything up to here is known to have been carried out, by the journal. */
+  #marked = -1;
+  /** The newest entry that had effects. */
+  #effectful = -1;
+  /** No more is computed; when nothing is in flight it is woken anew. */
+  #broken: { readonly error: unknown } | undefined;
+  #at = 0;
+  #entries = 0;
+  #bytes = 0;
+  #hashed = 0;
+  #snapshotDue = false;
+  #snapshotting = 0;
+  #end: { status: 'error' | 'stopped'; error?: unknown } | undefined;
+  #pauses = 0;
+
+  constructor(host: CellHost, plan: MachinePlan, id: string, observers: Observers) {
+    this.#host = host;
+    this.plan = plan;
+    this.id = id;
+    this.stream = streamOf(plan.name, id);
+    this.observers = observers;
+  }
+
+  get state(): CellState {
+    return this.#state;
+  }
+
+  /** What is durable; undefined before it is awake. */
+  get snapshot(): AnyMachineSnapshot | undefined {
+    return this.#visible;
+  }
+
+  get revision(): number {
+    return this.#visibleRevision;
+  }
+
+  /** About how much memory it takes. */
+  get bytes(): number {
+    return 2048 + this.#bytes;
+  }
+
+  get tree(): Tree {
+    return this.#tree;
+  }
+
+  /** Nothing is under way, so it could be put to sleep. */
+  get idle(): boolean {
+    return (
+      this.#queue.length === 0 &&
+      this.#flights.length === 0 &&
+      this.#snapshotting === 0 &&
+      this.#pauses === 0 &&
+      (this.#state === 'empty' ||
+        this.#state === 'gone' ||
+        ((this.#state === 'live' || this.#state === 'ended') && this.#effects.idle))
+    );
+  }
+
+  /** It must stay in memory: something runs, or somebody looks. */
+  get pinned(): boolean {
+    return !this.idle || this.#unmarked || !this.observers.none || (this.#state === 'live' && this.#tree.busyOutside);
+  }
+
+  /**
+   * Wakes it from its journal; false where there is none. With `start` it is started then.
+   */
+  async wake(start?: { readonly input: unknown }): Promise<boolean> {
+    for (;;) {
+      if (this.#state === 'live' || this.#state === 'ended') return true;
+      if (this.#state === 'gone') throw hostClosed(this.stream);
+      if (this.#waking === undefined) {
+        this.#host.busy(this);
+        this.#waking = this.#wake(start).finally(() => {
+          this.#waking = undefined;
+          this.#settled();
+        });
+      }
+      const awake = await this.#waking;
+      if (awake || start === undefined) return awake;
+    }
+  }
+
+  /** Sends an event; resolves with the snapshot that it has led to, when that is visible. */
+  send(event: AnyEventObject, message?: string): Promise<AnyMachineSnapshot> {
+    return this.give({ kind: 'event', target: ROOT, event }, message);
+  }
+
+  give(input: Input, message?: string): Promise<AnyMachineSnapshot> {
+    return new Promise((resolve, reject) => this.#enqueue({ input, from: undefined, message, resolve, reject }));
+  }
+
+  /** Its alarm has rung. */
+  tick(): void {
+    this.#enqueue({ input: 'tick', from: undefined, message: undefined, resolve: nothing, reject: nothing });
+  }
+
+  /** Ends it for good: nothing is carried out any more, its children are stopped. */
+  async end(status: 'error' | 'stopped', error?: unknown): Promise<void> {
+    if (this.#state !== 'live' || this.#end !== undefined) return;
+    const reason: { status: 'error' | 'stopped'; error?: unknown } =
+      error === undefined ? { status } : { status, error };
+    this.#end = reason;
+    await this.#append('ended', { type: 'xstate.stop', data: packErrors(reason) }, {}, () => this.#finishEnd(reason));
+  }
+
+  /** Leaves memory at once; what is under way fails with `error`. Its journal is as it is. */
+  leave(error: VarveError): void {
+    if (this.#state === 'gone') return;
+    this.#drop();
+    this.#state = 'gone';
+    this.#rejectAll(error);
+    this.#host.quiet(this);
+  }
+
+  /** Tells the journal what was carried out. */
+  async mark(): Promise<void> {
+    if (this.#state !== 'live' && this.#state !== 'ended') return;
+    if (!this.#unmarked || this.#end !== undefined) return;
+    await this.#append('mark', { type: 'varve.mark', data: null }, {}, nothing);
+  }
+
+  /** A snapshot at the next opportunity. */
+  async saveSnapshot(): Promise<void> {
+    if (this.#state !== 'live' && this.#state !== 'ended') return;
+    this.#snapshotDue = true;
+    await this.#snapshotIfDue();
+  }
+
+  get #unmarked(): boolean {
+    return (this.#state === 'live' || this.#state === 'ended') && this.#effectful > this.#marked;
+  }
+
+  async #wake(start: { readonly input: unknown } | undefined): Promise<boolean> {
+    const { store, alarms } = this.#host;
+    this.#state = 'waking';
+    let tree = this.#newTree();
+    try {
+      this.#host.claim(this.stream);
+      const woken = await wakeUp(store, this.plan, this.stream, tree);
+      if ((this.#state as CellState) === 'gone') throw hostClosed(this.stream);
+      if (woken === undefined) {
+        if (start === undefined) {
+          this.#state = 'empty';
+          return false;
+        }
+        tree = this.#newTree();
+        await this.#start(tree, start.input);
+        this.#pump();
+        return true;
+      }
+      this.#host.counters.wakeUps++;
+      this.#take(tree, woken.revision, woken.at);
+      this.#inbox = woken.inbox;
+      this.#entries = woken.entries;
+      this.#end = woken.ended;
+      const first = woken.undone[0];
+      const done = first === undefined ? woken.revision : first.revision - 1;
+      this.#effects = new Effects(this.#effectHost(tree), done);
+      this.#marked = done;
+      this.#effectful = woken.undone.at(-1)?.revision ?? -1;
+      this.#show(woken.revision, tree.visible);
+      this.#state = isOver(tree.visible) || this.#end !== undefined ? 'ended' : 'live';
+      if (this.#end === undefined) for (const undone of woken.undone) this.#effects.add(undone);
+      if (this.#state === 'live') {
+        this.#resume();
+        this.#rearm();
+      } else alarms.clear(this.stream);
+    } catch (error) {
+      if ((this.#state as CellState) !== 'gone') this.#state = 'empty';
+      tree.drop();
+      for (const { reject } of this.#queue.splice(0)) reject(error);
+      throw error;
+    }
+    this.#pump();
+    return true;
+  }
+
+  /** What was under way when the process ended, or the actor was given up. */
+  #resume(): void {
+    const shift = this.#host.resume(this.plan, this.stream, this.#revision);
+    if (shift !== undefined && this.#tree.timers.length > 0) {
+      const at = this.#now();
+      this.#tree.shiftTimers(shift, at);
+      void this.#append('resumed', { type: 'varve.resumed', data: null }, { shift }, nothing, at);
+    }
+    for (const node of this.#tree.interrupted()) {
+      const policy = this.plan.interrupted(String(node.actor.src));
+      if (policy === 'restart') this.#tree.startOutside(node);
+      else if (policy === 'fail') {
+        const { id } = node.actor;
+        const error = new Error(`The actor '${id}' was interrupted: the process ended while it ran.`);
+        this.#fromTree(
+          {
+            kind: 'child',
+            source: node.address,
+            target: node.address.slice(0, node.address.lastIndexOf('/')),
+            event: { type: `xstate.error.actor.${id}`, error, actorId: id },
+          },
+          node,
+        );
+      }
+    }
+  }
+
+  async #start(tree: Tree, input: unknown): Promise<void> {
+    const at = this.#host.clock.now();
+    checkEvent({ type: 'xstate.init', input }, this.stream);
+    const turn = tree.start(input, at);
+    const problem = tree.computed.status === 'error' ? tree.computed.error : undefined;
+    if (problem !== undefined) {
+      tree.drop();
+      throw problem;
+    }
+    this.#take(tree, -1, at);
+    this.#effects = new Effects(this.#effectHost(tree), -1);
+    this.#marked = this.#effectful = -1;
+    this.#host.counters.starts++;
+    const data = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input };
+    const entry = { type: 'xstate.init', data };
+    const snapshot = tree.computed;
+    await new Promise<void>((resolve, reject) => {
+      this.#journal('start', entry, {}, at, { turn, snapshot, resolve: () => resolve(), reject });
+    });
+    if (this.#state === 'waking') this.#state = 'live';
+  }
+
+  #newTree(): Tree {
+    const { logger, inspect } = this.#host;
+    const tree: Tree = new Tree({
+      machine: this.plan.machine,
+      id: this.stream,
+      logger,
+      inspect,
+      onInput: (input, from) => this.#tree === tree && this.#fromTree(input, from),
+      onMessage: (to, event) => {
+        this.#host
+          .deliver(to, event, undefined)
+          .catch((error) => this.#host.report(error, this, `a message to ${streamOf(to.machine, to.id)}`));
+      },
+    });
+    return tree;
+  }
+
+  #take(tree: Tree, revision: number, at: number): void {
+    this.#tree = tree;
+    this.#revision = revision;
+    this.#at = at;
+    this.#entries = 0;
+    this.#bytes = 0;
+    this.#hashed = 0;
+    this.#snapshotDue = false;
+    this.#broken = undefined;
+  }
+
+  #fromTree(input: Input, from: Node | undefined): void {
+    const reject = (error: unknown) => this.#host.report(error, this, `an event '${inputType(input)}'`);
+    this.#enqueue({ input, from, message: undefined, resolve: nothing, reject });
+  }
+
+  #enqueue(waiting: Waiting): void {
+    if (this.#state === 'gone') {
+      waiting.reject(hostClosed(this.stream));
+      return;
+    }
+    this.#queue.push(waiting);
+    this.#host.busy(this);
+    if (this.#state === 'live' || this.#state === 'ended') this.#pump();
+    else if (this.#waking === undefined) {
+      // Whoever waits in the queue is told.
+      this.wake({ input: undefined }).catch(nothing);
+    }
+  }
+
+  #pump(): void {
+    while (this.#queue.length > 0 && (this.#state === 'live' || this.#state === 'ended')) {
+      if (this.#flights.length >= MAX_IN_FLIGHT || this.#broken !== undefined) return;
+      if (this.#snapshotDue && this.#effects.onlyMessages) {
+        if (this.#flights.length > 0) return; // it is taken when these have landed
+        void this.#snapshotIfDue();
+      }
+      this.#compute(this.#queue.shift() as Waiting);
+    }
+    this.#settled();
+  }
+
+  #compute(waiting: Waiting): void {
+    const { from, message, reject } = waiting;
+    const tree = this.#tree;
+    if (this.#end !== undefined || isOver(tree.computed)) {
+      const { status, error } = this.#end ?? tree.computed;
+      if (waiting.input !== 'tick' && from === undefined) reject(ended(this.stream, status, error));
+      return;
+    }
+    if (from !== undefined && !tree.counts(from)) return;
+    if (message !== undefined && isKnown(this.#inbox, message)) {
+      this.#ride(waiting);
+      return;
+    }
+    const at = this.#now();
+    let input: Input;
+    if (waiting.input === 'tick') {
+      const timer = tree.nextTimer;
+      if (timer === undefined || timer.due > at) {
+        this.#rearm();
+        return;
+      }
+      input = { kind: 'timer', source: timer.source, id: timer.id };
+      this.#queue.unshift(waiting); // until none is due
+    } else input = waiting.input;
+    let entry: { readonly type: string; readonly data: unknown };
+    try {
+      if (input.kind === 'event') checkEvent(input.event, this.stream);
+      entry = inputData(input);
+      if (input.kind === 'child') checkEvent(entry.data, this.stream);
+      if (input.kind === 'event') this.#refuseUnhandled(input);
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    const before = tree.computed;
+    const turn = tree.run(input, at);
+    if (turn.thrown !== undefined) {
+      // XState's actors are of no use any more; the journal is as it was.
+      reject(turn.thrown.error);
+      this.#break(turn.thrown.error);
+      return;
+    }
+    const changed = turn.effects.length > 0 || turn.changes.length > 0 || turn.timersChanged;
+    const nothingNew = !changed && tree.computed === before && input.kind === 'event' && message === undefined;
+    if (nothingNew && this.plan.unhandled !== 'journal') {
+      this.#ride(waiting);
+      return;
+    }
+    const fields = { ...inputFields(input), ...(message === undefined ? {} : { from: message }) };
+    if (message !== undefined) noteMessage(this.#inbox, message);
+    const { resolve } = waiting.input === 'tick' ? { resolve: nothing } : waiting;
+    this.#journal(input.kind, entry, fields, at, { turn, snapshot: tree.computed, resolve, reject });
+  }
+
+  #refuseUnhandled({ target, event }: Input & { kind: 'event' }): void {
+    if (this.plan.unhandled !== 'reject' || target !== ROOT) return;
+    const { computed } = this.#tree;
+    if (!computed.can(event)) throw refused(this.stream, event.type, computed.value);
+  }
+
+  /** Nothing has to be journalled: it is answered when what came before it is visible. */
+  #ride({ resolve, reject }: Waiting): void {
+    if (this.#flights.length === 0) {
+      resolve(this.#visible as AnyMachineSnapshot);
+      return;
+    }
+    this.#flights.push({
+      revision: this.#revision,
+      turn: undefined,
+      snapshot: this.#tree.computed,
+      effects: [],
+      resolve,
+      reject,
+      landed: true,
+    });
+  }
+
+  #append(
+    kind: EntryKind,
+    entry: { readonly type: string; readonly data: unknown },
+    fields: Partial<NewEntry['metadata']>,
+    then: () => void,
+    at = this.#now(),
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { computed: snapshot } = this.#tree;
+      const land = () => {
+        then();
+        resolve();
+      };
+      this.#journal(kind, entry, fields, at, { turn: undefined, snapshot, resolve: land, reject });
+    });
+  }
+
+  /** Appends an entry, and what came of it, at the revision behind the last one that was computed. */
+  #journal(
+    kind: EntryKind,
+    entry: { readonly type: string; readonly data: unknown },
+    fields: Partial<NewEntry['metadata']>,
+    at: number,
+    { turn, ...flight }: Pick<Flight, 'turn' | 'snapshot' | 'resolve' | 'reject'>,
+  ): void {
+    const tree = this.#tree;
+    const revision = this.#revision + 1;
+    const effects = turn === undefined ? [] : turn.effects.filter(isUserEffect);
+    const { version } = this.plan;
+    const { done } = this.#effects;
+    if (effects.length > 0) this.#effectful = revision;
+    const wake = this.#wakeTime();
+    const metadata = {
+      kind,
+      at,
+      version,
+      ...fields,
+      ...(this.#unmarkedAt(done) ? { done } : {}),
+      ...(wake === undefined ? {} : { wake }),
+      ...(turn !== undefined && ++this.#hashed >= this.plan.hashEvery ? { hash: this.#hash() } : {}),
+    };
+    const events: NewEntry[] = [{ type: entry.type, data: entry.data, metadata }];
+    effects.forEach((effect, i) => {
+      if (effect.kind === 'action') return;
+      const more = { type: effect.event.type, data: effect.event };
+      if (effect.kind === 'emit') {
+        const source = effect.address === ROOT ? {} : { source: effect.address };
+        events.push({ ...more, metadata: { kind: 'emitted', at, version, ...source } });
+      } else {
+        effects[i] = { ...effect, revision: revision + events.length };
+        events.push({ ...more, metadata: { kind: 'message', at, version, to: effect.to } });
+      }
+    });
+    this.#revision += events.length;
+    this.#at = at;
+    this.#marked = done;
+    this.#entries++;
+    const landing: Flight = { ...flight, revision, turn, effects, landed: false };
+    this.#flights.push(landing);
+    const { store, ack } = this.#host;
+    const expectedRevision = revision === 0 ? 'noStream' : BigInt(revision - 1);
+    store.appendToStream(this.stream, events, { expectedRevision, ack }).then(
+      () => {
+        landing.landed = true;
+        if (this.#tree !== tree) return;
+        this.#land();
+        if (this.#broken !== undefined) this.#break(this.#broken.error);
+      },
+      (error) => this.#tree === tree && this.#failed(landing, error),
+    );
+    if (turn?.timersChanged) this.#rearm();
+    if (this.#entries >= this.plan.snapshotEntries || isOver(tree.computed)) this.#snapshotDue = true;
+  }
+
+  /** The journal does not know yet how far effects have been carried out. */
+  #unmarkedAt(done: number): boolean {
+    return done > this.#marked && this.#effectful > this.#marked;
+  }
+
+  #hash(): number {
+    this.#hashed = 0;
+    return hashOf(this.#tree);
+  }
+
+  #wakeTime(): number | undefined {
+    if (this.#effectful > this.#effects.done || this.#tree.busyOutside) return 0;
+    return this.#tree.nextTimer?.due;
+  }
+
+  /** What the journal has becomes visible, in order. */
+  #land(): void {
+    const tree = this.#tree;
+    for (let first = this.#flights[0]; first?.landed; first = this.#flights[0]) {
+      this.#flights.shift();
+      const { turn, revision, snapshot, effects } = first;
+      if (turn !== undefined) {
+        this.#host.counters.events++;
+        tree.show(turn);
+        this.#show(revision, snapshot);
+        for (const effect of turn.effects) if (!isUserEffect(effect)) tree.perform(effect);
+        this.#effects.add({ revision, effects });
+        if (this.#tree !== tree) {
+          first.resolve(snapshot);
+          return;
+        }
+        this.observers.next(snapshot);
+        if (isOver(snapshot)) this.#over(snapshot);
+      } else this.#visibleRevision = Math.max(this.#visibleRevision, revision);
+      first.resolve(snapshot);
+    }
+    if (this.#broken !== undefined) return;
+    void this.#snapshotIfDue();
+    this.#pump();
+  }
+
+  #show(revision: number, snapshot: AnyMachineSnapshot): void {
+    this.#visibleRevision = revision;
+    this.#visible = snapshot;
+  }
+
+  #over(snapshot: AnyMachineSnapshot): void {
+    this.#state = 'ended';
+    this.#host.alarms.clear(this.stream);
+    this.observers.end(snapshot);
+  }
+
+  #finishEnd(end: { status: 'error' | 'stopped'; error?: unknown }): void {
+    this.#effects.stop();
+    this.#tree.drop();
+    this.#end = end;
+    const snapshot = { ...this.#tree.visible, ...end } as AnyMachineSnapshot;
+    this.#show(this.#revision, snapshot);
+    this.observers.next(snapshot);
+    this.#over(snapshot);
+  }
+
+  /** An append has failed; those behind it fail by themselves, as they expect what it was to write. */
+  #failed(flight: Flight, cause: unknown): void {
+    const lost = cause instanceof VarveError && cause.code === 'ERR_VARVE_WRONG_REVISION';
+    const error = this.#broken?.error ?? (lost ? notOwner(this.stream, cause) : cause);
+    this.#flights.splice(this.#flights.indexOf(flight), 1);
+    flight.reject(error);
+    this.#break(error);
+  }
+
+  /** What was computed leads nowhere: when nothing is in flight any more, it is woken anew from the journal. */
+  #break(error: unknown): void {
+    this.#broken ??= { error };
+    if (this.#waking === undefined && this.#flights.every(({ landed }) => landed)) {
+      this.#land();
+      this.#reload(error);
+    }
+  }
+
+  #reload(error: unknown): void {
+    this.#drop();
+    this.#state = 'empty';
+    if (error instanceof VarveError && error.code === 'ERR_VARVE_LEASE_LOST') {
+      this.#rejectAll(error); // it is another host's
+      this.#settled();
+      return;
+    }
+    this.#host.counters.restarts++;
+    this.wake({ input: undefined }).catch((failure) => this.#host.report(failure, this, 'waking up'));
+  }
+
+  #drop(): void {
+    this.#effects?.stop();
+    this.#tree?.drop();
+    this.#host.alarms.clear(this.stream);
+  }
+
+  #rejectAll(error: unknown): void {
+    for (const { reject } of this.#flights.splice(0)) reject(error);
+    for (const { reject } of this.#queue.splice(0)) reject(error);
+  }
+
+  #rearm(): void {
+    const timer = this.#tree.nextTimer;
+    if (timer === undefined) this.#host.alarms.clear(this.stream);
+    else this.#host.alarms.set(this.stream, timer.due);
+  }
+
+  #effectHost(tree: Tree) {
+    return {
+      emit: ({ event }: UserEffect & { kind: 'emit' }) => this.observers.emit(event),
+      deliver: async ({ to, event, revision }: UserEffect & { kind: 'message' }) => {
+        await this.#host.deliver(to, event, messageId(this.stream, revision as number));
+      },
+      failed: (error: unknown, effect: UserEffect, attempts: number) => this.#effectFailed(error, effect, attempts),
+      advanced: () => {
+        if (this.#tree !== tree) return;
+        this.#host.markLater(this);
+        void this.#snapshotIfDue();
+        this.#pump();
+      },
+    };
+  }
+
+  async #effectFailed(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict> {
+    const { strategy, attempts: most, minDelay, maxDelay, factor } = this.plan.supervision;
+    const what = effect.kind === 'action' ? `the action '${effect.type}'` : `a ${effect.kind}`;
+    if (effect.kind === 'message' && error instanceof VarveError && FINAL.has(error.code)) {
+      this.#host.report(error, this, what);
+      return 'skip';
+    }
+    if (strategy === 'restart' && (attempts < most || effect.kind === 'message')) {
+      this.#host.counters.restarts++;
+      await this.#pause(Math.min(maxDelay, minDelay * factor ** (attempts - 1)));
+      return 'again';
+    }
+    const verdict = strategy === 'escalate' ? this.#host.decide(error, this, what) : 'stop';
+    if (verdict !== 'stop') return verdict;
+    this.#host.report(error, this, what);
+    await this.end('error', error).catch((failure) => this.#host.report(failure, this, 'ending'));
+    return 'stop';
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#host.clock.setTimeout(resolve, ms));
+  }
+
+  async #snapshotIfDue(): Promise<void> {
+    if (!this.#snapshotDue || this.#flights.length > 0 || !this.#effects.onlyMessages) return;
+    if (this.#state !== 'live' && this.#state !== 'ended') return;
+    this.#snapshotDue = false;
+    this.#entries = 0;
+    this.#bytes = 0;
+    this.#snapshotting++;
+    try {
+      const state = stateOf(this.#tree, {
+        version: this.plan.version,
+        at: this.#at,
+        undone: this.#effects.undone,
+        inbox: [...this.#inbox],
+      });
+      await this.#host.store.saveSnapshot(
+        this.stream,
+        { revision: BigInt(this.#revision), state },
+        { keep: SNAPSHOTS_KEPT },
+      );
+      this.#host.counters.snapshots++;
+    } catch (error) {
+      this.#host.report(error, this, 'saving a snapshot');
+    } finally {
+      this.#snapshotting--;
+      this.#settled();
+    }
+  }
+
+  #settled(): void {
+    if (this.idle) this.#host.quiet(this);
+  }
+
+  #now(): number {
+    this.#at = Math.max(this.#at, this.#host.clock.now());
+    return this.#at;
+  }
+}
+
+/** Errors of a receiver that do not pass. */
+const FINAL: ReadonlySet<string> = new Set([
+  'ERR_VARVE_ACTOR_ENDED',
+  'ERR_VARVE_EVENT_REFUSED',
+  'ERR_VARVE_INVALID_OPTION',
+  'ERR_VARVE_INVALID_EVENT',
+  'ERR_VARVE_STREAM_TOMBSTONED',
+  'ERR_VARVE_MACHINE_VERSION',
+  'ERR_VARVE_DIVERGED',
+  'ERR_VARVE_CORRUPT',
+]);
+
+const isOver = ({ status }: { readonly status: string }): boolean => status !== 'active';
+
+const inputType = (input: Input): string => (input.kind === 'timer' ? input.id : input.event.type);
