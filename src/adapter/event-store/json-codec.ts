@@ -45,6 +45,11 @@ export const jsonCodec = guardCodec({
   },
 });
 
+/** Throws what encoding would throw, without encoding what is plain. */
+export function checkEncodable(value: unknown, where: string): void {
+  if (!isPlain(value, PLAIN_DEPTH)) writeTagged(value, where);
+}
+
 /** True when JSON.parse gives back all of what JSON.stringify writes of `value`. False may also mean "not sure". */
 function isPlain(value: unknown, depth: number): boolean {
   switch (typeof value) {

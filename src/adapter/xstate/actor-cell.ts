@@ -17,7 +17,15 @@ import { type DurableAddress, ROOT, streamOf } from './address.js';
 import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import { Effects, type Verdict } from './effects.js';
-import { checkEvent, type EntryKind, inputData, inputFields, type NewEntry } from './entries.js';
+import {
+  checkEvent,
+  type EntryKind,
+  type EntryMetadata,
+  inputData,
+  inputFields,
+  type NewEntry,
+  NO_FIELDS,
+} from './entries.js';
 import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
@@ -77,6 +85,9 @@ interface Flight {
   landed: boolean;
 }
 
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+const NO_EFFECTS: UserEffect[] = [];
 const MAX_IN_FLIGHT = 1024;
 const SNAPSHOTS_KEPT = 2;
 const nothing = () => {};
@@ -435,8 +446,11 @@ export class ActorCell {
       this.#ride(waiting);
       return;
     }
-    const fields = { ...inputFields(input), ...(message === undefined ? {} : { from: message }) };
-    if (message !== undefined) noteMessage(this.#inbox, message);
+    let fields = inputFields(input);
+    if (message !== undefined) {
+      fields = { ...fields, from: message };
+      noteMessage(this.#inbox, message);
+    }
     const { resolve } = waiting.input === 'tick' ? { resolve: nothing } : waiting;
     this.#journal(input.kind, entry, fields, at, { turn, snapshot: tree.computed, resolve, reject });
   }
@@ -491,32 +505,19 @@ export class ActorCell {
   ): void {
     const tree = this.#tree;
     const revision = this.#revision + 1;
-    const effects = turn === undefined ? [] : turn.effects.filter(isUserEffect);
+    const effects = turn === undefined || turn.effects.length === 0 ? NO_EFFECTS : turn.effects.filter(isUserEffect);
     const { version } = this.plan;
     const { done } = this.#effects;
     if (effects.length > 0) this.#effectful = revision;
+    // Built step by step: this is done for each event.
+    const metadata: Writable<EntryMetadata> = { kind, at, version };
+    if (fields !== NO_FIELDS) Object.assign(metadata, fields);
+    if (this.#unmarkedAt(done)) metadata.done = done;
     const wake = this.#wakeTime();
-    const metadata = {
-      kind,
-      at,
-      version,
-      ...fields,
-      ...(this.#unmarkedAt(done) ? { done } : {}),
-      ...(wake === undefined ? {} : { wake }),
-      ...(turn !== undefined && ++this.#hashed >= this.plan.hashEvery ? { hash: this.#hash() } : {}),
-    };
+    if (wake !== undefined) metadata.wake = wake;
+    if (turn !== undefined && ++this.#hashed >= this.plan.hashEvery) metadata.hash = this.#hash();
     const events: NewEntry[] = [{ type: entry.type, data: entry.data, metadata }];
-    effects.forEach((effect, i) => {
-      if (effect.kind === 'action') return;
-      const more = { type: effect.event.type, data: effect.event };
-      if (effect.kind === 'emit') {
-        const source = effect.address === ROOT ? {} : { source: effect.address };
-        events.push({ ...more, metadata: { kind: 'emitted', at, version, ...source } });
-      } else {
-        effects[i] = { ...effect, revision: revision + events.length };
-        events.push({ ...more, metadata: { kind: 'message', at, version, to: effect.to } });
-      }
-    });
+    if (effects.length > 0) this.#journalMessages(events, effects, revision);
     this.#revision += events.length;
     this.#at = at;
     this.#marked = done;
@@ -536,6 +537,22 @@ export class ActorCell {
     );
     if (turn?.timersChanged) this.#rearm();
     if (this.#entries >= this.plan.snapshotEntries || isOver(tree.computed)) this.#snapshotDue = true;
+  }
+
+  /** What is emitted and sent stands behind the entry that it came of. */
+  #journalMessages(events: NewEntry[], effects: UserEffect[], revision: number): void {
+    const { at, version } = (events[0] as NewEntry).metadata;
+    effects.forEach((effect, i) => {
+      if (effect.kind === 'action') return;
+      const more = { type: effect.event.type, data: effect.event };
+      if (effect.kind === 'emit') {
+        const source = effect.address === ROOT ? {} : { source: effect.address };
+        events.push({ ...more, metadata: { kind: 'emitted', at, version, ...source } });
+      } else {
+        effects[i] = { ...effect, revision: revision + events.length };
+        events.push({ ...more, metadata: { kind: 'message', at, version, to: effect.to } });
+      }
+    });
   }
 
   /** The journal does not know yet how far effects have been carried out. */
@@ -575,7 +592,7 @@ export class ActorCell {
       first.resolve(snapshot);
     }
     if (this.#broken !== undefined) return;
-    void this.#snapshotIfDue();
+    if (this.#snapshotDue) void this.#snapshotIfDue();
     this.#pump();
   }
 
@@ -656,8 +673,8 @@ export class ActorCell {
       failed: (error: unknown, effect: UserEffect, attempts: number) => this.#effectFailed(error, effect, attempts),
       advanced: () => {
         if (this.#tree !== tree) return;
-        this.#host.markLater(this);
-        void this.#snapshotIfDue();
+        if (this.#unmarkedAt(this.#effects.done)) this.#host.markLater(this);
+        if (this.#snapshotDue) void this.#snapshotIfDue();
         this.#pump();
       },
     };

@@ -13,7 +13,7 @@
 import type { AnyEventObject } from 'xstate';
 import { VarveError } from '../../errors.js';
 import type { EventInput } from '../event-store/event-input.js';
-import { jsonCodec } from '../event-store/json-codec.js';
+import { checkEncodable } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { type DurableAddress, ROOT } from './address.js';
 import { packErrors, unpackErrors } from './error-data.js';
@@ -70,10 +70,15 @@ export function inputData(input: Input): { readonly type: string; readonly data:
   return { type: event.type, data: input.kind === 'child' ? packErrors(event) : event };
 }
 
+export const NO_FIELDS: Partial<EntryMetadata> = {};
+
 export function inputFields(input: Input): Partial<EntryMetadata> {
-  const target = input.kind !== 'timer' && input.target !== ROOT ? { target: input.target } : {};
-  if (input.kind === 'event') return target;
-  return input.kind === 'timer' ? { source: input.source, timer: input.id } : { ...target, source: input.source };
+  if (input.kind === 'timer') return { source: input.source, timer: input.id };
+  if (input.kind === 'child') {
+    const { source, target } = input;
+    return target === ROOT ? { source } : { source, target };
+  }
+  return input.target === ROOT ? NO_FIELDS : { target: input.target };
 }
 
 /** The input that an entry stands for. */
@@ -108,7 +113,7 @@ export function checkEvent(event: unknown, stream: string): void {
       option: 'event',
     });
   }
-  jsonCodec.encode(event, 'event');
+  checkEncodable(event, 'event');
 }
 
 export type NewEntry = EventInput & { readonly metadata: EntryMetadata };

@@ -105,6 +105,8 @@ const CHECKS: Readonly<Record<keyof ActorHostOptions, Check>> = {
 
 /** Milliseconds within which entries that tell what was carried out are gathered. */
 const MARK_DELAY = 20;
+/** Milliseconds within which an actor that was just used need not be said to be recent again. */
+const TOUCH_EVERY = 100;
 /** Actors that are woken side by side when a host begins. */
 const WAKING_AT_ONCE = 32;
 
@@ -278,8 +280,9 @@ export class ActorHost<Known extends Machines = Machines> {
   #cellOf(stream: string): ActorCell {
     const found = this.#cells.get(stream);
     if (found !== undefined) {
-      found.usedAt = this.#clock.now();
-      this.#recent.get(stream);
+      const now = this.#clock.now();
+      if (now - found.usedAt >= TOUCH_EVERY) this.#recent.get(stream);
+      found.usedAt = now;
       return found;
     }
     const plan = this.#planOf(stream);
@@ -328,16 +331,16 @@ export class ActorHost<Known extends Machines = Machines> {
     },
   };
 
-  async #send(stream: string, event: AnyEventObject): Promise<unknown> {
-    if (this.#draining) throw hostClosed(stream);
-    try {
-      return await this.#cellOf(stream).send(event);
-    } catch (error) {
-      const { forward } = this.#options;
-      if (forward === undefined || !(error instanceof VarveError) || error.code !== 'ERR_VARVE_LEASE_LOST') throw error;
+  #send(stream: string, event: AnyEventObject): Promise<unknown> {
+    if (this.#draining) return Promise.reject(hostClosed(stream));
+    const sent = this.#cellOf(stream).send(event);
+    const { forward } = this.#options;
+    if (forward === undefined) return sent;
+    return sent.catch((error) => {
+      if (!(error instanceof VarveError) || error.code !== 'ERR_VARVE_LEASE_LOST') throw error;
       const { name } = this.#planOf(stream);
       return forward({ machine: name, id: stream.slice(name.length + 1) }, event);
-    }
+    });
   }
 
   /** An actor that somebody looks at is kept in memory, so it is brought there. */
