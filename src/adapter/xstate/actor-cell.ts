@@ -13,7 +13,7 @@ import { VarveError } from '../../errors.js';
 import type { Ack } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
-import { type DurableAddress, ROOT, streamOf } from './address.js';
+import { type DurableAddress, type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
 import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import { Effects, type Verdict } from './effects.js';
@@ -30,7 +30,18 @@ import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
 import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
-import { hashOf, type Inbox, isKnown, isUserEffect, messageId, noteMessage, stateOf, wakeUp } from './wake-up.js';
+import {
+  type Ended,
+  hashOf,
+  type Inbox,
+  isKnown,
+  isUserEffect,
+  messageId,
+  noteMessage,
+  senderOf,
+  stateOf,
+  wakeUp,
+} from './wake-up.js';
 
 /** What a cell asks of its host. */
 export interface CellHost {
@@ -42,7 +53,7 @@ export interface CellHost {
   readonly inspect: ((event: { type: string }) => void) | undefined;
   /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
   claim(stream: string): void;
-  deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined): Promise<unknown>;
+  deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined, child?: string): Promise<unknown>;
   /** Entries that tell what was carried out are written together, a little later. */
   markLater(cell: ActorCell): void;
   /** A journal before this moment is of an earlier life: its actors were interrupted. Shift of timers, by policy. */
@@ -76,13 +87,15 @@ interface Waiting {
 }
 
 interface Flight {
-  readonly revision: number;
+  revision: number;
   readonly turn: Turn | undefined;
   readonly snapshot: AnyMachineSnapshot;
   readonly effects: UserEffect[];
   readonly resolve: (snapshot: AnyMachineSnapshot) => void;
   readonly reject: (error: unknown) => void;
   landed: boolean;
+  /** One before it has failed. */
+  doubtful: boolean;
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -91,6 +104,18 @@ const NO_EFFECTS: UserEffect[] = [];
 const MAX_IN_FLIGHT = 1024;
 const SNAPSHOTS_KEPT = 2;
 const nothing = () => {};
+
+export interface Shown {
+  /** Undefined before it is awake. */
+  snapshot: AnyMachineSnapshot | undefined;
+  revision: number;
+}
+
+/** How an actor is started, where it has no journal. */
+export interface Start {
+  readonly input: unknown;
+  readonly parent?: DurableParent;
+}
 
 export type CellState = 'empty' | 'waking' | 'live' | 'ended' | 'gone';
 
@@ -111,8 +136,7 @@ export class ActorCell {
   readonly #flights: Flight[] = [];
   /** Of the newest event that was computed; -1: there is none. */
   #revision = -1;
-  #visibleRevision = -1;
-  #visible: AnyMachineSnapshot | undefined;
+  #shown: Shown = { snapshot: undefined, revision: -1 };
   /** Everything up to here is known to have been carried out, by the journal. */
   #marked = -1;
   /** The newest entry that had effects. */
@@ -125,8 +149,12 @@ export class ActorCell {
   #hashed = 0;
   #snapshotDue = false;
   #snapshotting = 0;
-  #end: { status: 'error' | 'stopped'; error?: unknown } | undefined;
-  #pauses = 0;
+  #end: Ended | undefined;
+  #parent: DurableParent | undefined;
+  #draining = false;
+  readonly #pauses = new Set<() => void>();
+  /** By the address of a child outside: how often it has failed. */
+  readonly #failures = new Map<string, number>();
 
   constructor(host: CellHost, plan: MachinePlan, id: string, observers: Observers) {
     this.#host = host;
@@ -140,13 +168,9 @@ export class ActorCell {
     return this.#state;
   }
 
-  /** What is durable; undefined before it is awake. */
-  get snapshot(): AnyMachineSnapshot | undefined {
-    return this.#visible;
-  }
-
-  get revision(): number {
-    return this.#visibleRevision;
+  /** What is durable. It goes on changing as long as the actor is in memory. */
+  get shown(): Shown {
+    return this.#shown;
   }
 
   /** About how much memory it takes. */
@@ -164,7 +188,7 @@ export class ActorCell {
       this.#queue.length === 0 &&
       this.#flights.length === 0 &&
       this.#snapshotting === 0 &&
-      this.#pauses === 0 &&
+      this.#pauses.size === 0 &&
       (this.#state === 'empty' ||
         this.#state === 'gone' ||
         ((this.#state === 'live' || this.#state === 'ended') && this.#effects.idle))
@@ -179,7 +203,7 @@ export class ActorCell {
   /**
    * Wakes it from its journal; false where there is none. With `start` it is started then.
    */
-  async wake(start?: { readonly input: unknown }): Promise<boolean> {
+  async wake(start?: Start): Promise<boolean> {
     for (;;) {
       if (this.#state === 'live' || this.#state === 'ended') return true;
       if (this.#state === 'gone') throw hostClosed(this.stream);
@@ -212,8 +236,7 @@ export class ActorCell {
   /** Ends it for good: nothing is carried out any more, its children are stopped. */
   async end(status: 'error' | 'stopped', error?: unknown): Promise<void> {
     if (this.#state !== 'live' || this.#end !== undefined) return;
-    const reason: { status: 'error' | 'stopped'; error?: unknown } =
-      error === undefined ? { status } : { status, error };
+    const reason: Ended = error === undefined ? { status } : { status, error };
     this.#end = reason;
     await this.#append('ended', { type: 'xstate.stop', data: packErrors(reason) }, {}, () => this.#finishEnd(reason));
   }
@@ -227,10 +250,16 @@ export class ActorCell {
     this.#host.quiet(this);
   }
 
+  /** The host goes: what fails from now on is not tried again in this life. */
+  drain(): void {
+    this.#draining = true;
+    for (const over of [...this.#pauses]) over();
+  }
+
   /** Tells the journal what was carried out. */
   async mark(): Promise<void> {
     if (this.#state !== 'live' && this.#state !== 'ended') return;
-    if (!this.#unmarked || this.#end !== undefined) return;
+    if (!this.#unmarkedAt(this.#effects.done) || this.#end !== undefined || this.#broken !== undefined) return;
     await this.#append('mark', { type: 'varve.mark', data: null }, {}, nothing);
   }
 
@@ -245,7 +274,7 @@ export class ActorCell {
     return (this.#state === 'live' || this.#state === 'ended') && this.#effectful > this.#marked;
   }
 
-  async #wake(start: { readonly input: unknown } | undefined): Promise<boolean> {
+  async #wake(start: Start | undefined): Promise<boolean> {
     const { store, alarms } = this.#host;
     this.#state = 'waking';
     let tree = this.#newTree();
@@ -259,7 +288,7 @@ export class ActorCell {
           return false;
         }
         tree = this.#newTree();
-        await this.#start(tree, start.input);
+        await this.#start(tree, start);
         this.#pump();
         return true;
       }
@@ -268,12 +297,17 @@ export class ActorCell {
       this.#inbox = woken.inbox;
       this.#entries = woken.entries;
       this.#end = woken.ended;
+      this.#parent = woken.parent;
       const first = woken.undone[0];
       const done = first === undefined ? woken.revision : first.revision - 1;
       this.#effects = new Effects(this.#effectHost(tree), done);
       this.#marked = done;
       this.#effectful = woken.undone.at(-1)?.revision ?? -1;
-      this.#show(woken.revision, tree.visible);
+      const { visible } = tree;
+      this.#show(
+        woken.revision,
+        woken.ended === undefined ? visible : ({ ...visible, ...woken.ended } as typeof visible),
+      );
       this.#state = isOver(tree.visible) || this.#end !== undefined ? 'ended' : 'live';
       if (this.#end === undefined) for (const undone of woken.undone) this.#effects.add(undone);
       if (this.#state === 'live') {
@@ -296,7 +330,9 @@ export class ActorCell {
     if (shift !== undefined && this.#tree.timers.length > 0) {
       const at = this.#now();
       this.#tree.shiftTimers(shift, at);
-      void this.#append('resumed', { type: 'varve.resumed', data: null }, { shift }, nothing, at);
+      this.#append('resumed', { type: 'varve.resumed', data: null }, { shift }, nothing, at).catch((error) =>
+        this.#host.report(error, this, 'setting timers anew'),
+      );
     }
     for (const node of this.#tree.interrupted()) {
       const policy = this.plan.interrupted(String(node.actor.src));
@@ -304,23 +340,28 @@ export class ActorCell {
       else if (policy === 'fail') {
         const { id } = node.actor;
         const error = new Error(`The actor '${id}' was interrupted: the process ended while it ran.`);
-        this.#fromTree(
-          {
+        this.#enqueue({
+          input: {
             kind: 'child',
             source: node.address,
-            target: node.address.slice(0, node.address.lastIndexOf('/')),
+            target: parentAddress(node.address),
             event: { type: `xstate.error.actor.${id}`, error, actorId: id },
           },
-          node,
-        );
+          from: node,
+          message: undefined,
+          resolve: nothing,
+          reject: (failure) => this.#host.report(failure, this, `'${id}'`),
+        });
       }
     }
   }
 
-  async #start(tree: Tree, input: unknown): Promise<void> {
+  async #start(tree: Tree, { input, parent }: Start): Promise<void> {
     const at = this.#host.clock.now();
-    checkEvent({ type: 'xstate.init', input }, this.stream);
-    const turn = tree.start(input, at);
+    const data = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input };
+    checkEvent(data, this.stream);
+    tree.live = true;
+    const turn = tree.start(input, at, parent);
     const problem = tree.computed.status === 'error' ? tree.computed.error : undefined;
     if (problem !== undefined) {
       tree.drop();
@@ -330,11 +371,12 @@ export class ActorCell {
     this.#effects = new Effects(this.#effectHost(tree), -1);
     this.#marked = this.#effectful = -1;
     this.#host.counters.starts++;
-    const data = input === undefined ? { type: 'xstate.init' } : { type: 'xstate.init', input };
+    this.#parent = parent;
     const entry = { type: 'xstate.init', data };
+    const fields = parent === undefined ? NO_FIELDS : { parent };
     const snapshot = tree.computed;
     await new Promise<void>((resolve, reject) => {
-      this.#journal('start', entry, {}, at, { turn, snapshot, resolve: () => resolve(), reject });
+      this.#journal('start', entry, fields, at, { turn, snapshot, resolve: () => resolve(), reject });
     });
     if (this.#state === 'waking') this.#state = 'live';
   }
@@ -344,6 +386,7 @@ export class ActorCell {
     const tree: Tree = new Tree({
       machine: this.plan.machine,
       id: this.stream,
+      address: { machine: this.plan.name, id: this.id },
       logger,
       inspect,
       onInput: (input, from) => this.#tree === tree && this.#fromTree(input, from),
@@ -358,6 +401,8 @@ export class ActorCell {
 
   #take(tree: Tree, revision: number, at: number): void {
     this.#tree = tree;
+    tree.live = true;
+    this.#failures.clear();
     this.#revision = revision;
     this.#at = at;
     this.#entries = 0;
@@ -369,7 +414,24 @@ export class ActorCell {
 
   #fromTree(input: Input, from: Node | undefined): void {
     const reject = (error: unknown) => this.#host.report(error, this, `an event '${inputType(input)}'`);
+    if (from !== undefined && input.kind === 'child' && isUnforeseenError(this.#tree, input)) {
+      void this.#childFailed(input, from, reject);
+      return;
+    }
     this.#enqueue({ input, from, message: undefined, resolve: nothing, reject });
+  }
+
+  /** What a promise or the like has thrown, and the machine has no transition for. */
+  async #childFailed(input: Input & { kind: 'child' }, from: Node, reject: (error: unknown) => void): Promise<void> {
+    const attempts = (this.#failures.get(from.address) ?? 0) + 1;
+    this.#failures.set(from.address, attempts);
+    const tree = this.#tree;
+    const verdict = await this.#verdict(input.event.error, `'${from.actor.id}'`, attempts);
+    if (this.#tree !== tree || !tree.counts(from)) return;
+    if (verdict === 'again') tree.restartOutside(from);
+    else if (verdict === 'stop' && !this.#draining) {
+      this.#enqueue({ input, from, message: undefined, resolve: nothing, reject });
+    }
   }
 
   #enqueue(waiting: Waiting): void {
@@ -407,7 +469,7 @@ export class ActorCell {
       return;
     }
     if (from !== undefined && !tree.counts(from)) return;
-    if (message !== undefined && isKnown(this.#inbox, message)) {
+    if (message !== undefined && (isKnown(this.#inbox, message) || this.#isForgotten(waiting.input, message))) {
       this.#ride(waiting);
       return;
     }
@@ -455,6 +517,11 @@ export class ActorCell {
     this.#journal(input.kind, entry, fields, at, { turn, snapshot: tree.computed, resolve, reject });
   }
 
+  /** From a durable child that was stopped, or whose place another has taken. */
+  #isForgotten(input: Input | 'tick', message: string): boolean {
+    return input !== 'tick' && input.kind === 'child' && !this.#tree.awaits(input.source, senderOf(message));
+  }
+
   #refuseUnhandled({ target, event }: Input & { kind: 'event' }): void {
     if (this.plan.unhandled !== 'reject' || target !== ROOT) return;
     const { computed } = this.#tree;
@@ -464,7 +531,7 @@ export class ActorCell {
   /** Nothing has to be journalled: it is answered when what came before it is visible. */
   #ride({ resolve, reject }: Waiting): void {
     if (this.#flights.length === 0) {
-      resolve(this.#visible as AnyMachineSnapshot);
+      resolve(this.#shown.snapshot as AnyMachineSnapshot);
       return;
     }
     this.#flights.push({
@@ -475,6 +542,7 @@ export class ActorCell {
       resolve,
       reject,
       landed: true,
+      doubtful: false,
     });
   }
 
@@ -515,21 +583,30 @@ export class ActorCell {
     if (this.#unmarkedAt(done)) metadata.done = done;
     const wake = this.#wakeTime();
     if (wake !== undefined) metadata.wake = wake;
-    if (turn !== undefined && ++this.#hashed >= this.plan.hashEvery) metadata.hash = this.#hash();
+    if (turn !== undefined && ++this.#hashed >= this.plan.hashEvery) {
+      const hash = this.#hash();
+      if (hash !== undefined) metadata.hash = hash;
+    }
     const events: NewEntry[] = [{ type: entry.type, data: entry.data, metadata }];
     if (effects.length > 0) this.#journalMessages(events, effects, revision);
     this.#revision += events.length;
     this.#at = at;
     this.#marked = done;
     this.#entries++;
-    const landing: Flight = { ...flight, revision, turn, effects, landed: false };
+    const landing: Flight = { ...flight, revision, turn, effects, landed: false, doubtful: false };
     this.#flights.push(landing);
+    this.#host.busy(this);
     const { store, ack } = this.#host;
-    const expectedRevision = revision === 0 ? 'noStream' : BigInt(revision - 1);
+    const expectedRevision = kind === 'start' ? 'noStream' : BigInt(revision - 1);
     store.appendToStream(this.stream, events, { expectedRevision, ack }).then(
-      () => {
-        landing.landed = true;
+      ({ nextExpectedRevision }) => {
+        if (kind === 'start') this.#startedAt(landing, Number(nextExpectedRevision));
         if (this.#tree !== tree) return;
+        if (landing.doubtful) {
+          this.#failed(landing, this.#broken?.error);
+          return;
+        }
+        landing.landed = true;
         this.#land();
         if (this.#broken !== undefined) this.#break(this.#broken.error);
       },
@@ -537,6 +614,18 @@ export class ActorCell {
     );
     if (turn?.timersChanged) this.#rearm();
     if (this.#entries >= this.plan.snapshotEntries || isOver(tree.computed)) this.#snapshotDue = true;
+  }
+
+  /** A stream that was deleted goes on where it was. */
+  #startedAt(landing: Flight, newest: number): void {
+    const shift = newest - this.#revision;
+    if (shift === 0) return;
+    this.#revision += shift;
+    landing.revision += shift;
+    this.#effectful += shift;
+    landing.effects.forEach((effect, i) => {
+      if (effect.kind === 'message') landing.effects[i] = { ...effect, revision: (effect.revision ?? 0) + shift };
+    });
   }
 
   /** What is emitted and sent stands behind the entry that it came of. */
@@ -550,7 +639,9 @@ export class ActorCell {
         events.push({ ...more, metadata: { kind: 'emitted', at, version, ...source } });
       } else {
         effects[i] = { ...effect, revision: revision + events.length };
-        events.push({ ...more, metadata: { kind: 'message', at, version, to: effect.to } });
+        const child = effect.child === undefined ? {} : { child: effect.child };
+        const data = packErrors(effect.event);
+        events.push({ ...more, data, metadata: { kind: 'message', at, version, to: effect.to, ...child } });
       }
     });
   }
@@ -560,9 +651,15 @@ export class ActorCell {
     return done > this.#marked && this.#effectful > this.#marked;
   }
 
-  #hash(): number {
+  #hash(): number | undefined {
     this.#hashed = 0;
-    return hashOf(this.#tree);
+    try {
+      return hashOf(this.#tree);
+    } catch (error) {
+      this.#hashed = Number.NEGATIVE_INFINITY; // said once
+      this.#host.report(error, this, 'the checksum of its state');
+      return undefined;
+    }
   }
 
   #wakeTime(): number | undefined {
@@ -588,7 +685,7 @@ export class ActorCell {
         }
         this.observers.next(snapshot);
         if (isOver(snapshot)) this.#over(snapshot);
-      } else this.#visibleRevision = Math.max(this.#visibleRevision, revision);
+      } else this.#shown.revision = Math.max(this.#shown.revision, revision);
       first.resolve(snapshot);
     }
     if (this.#broken !== undefined) return;
@@ -597,8 +694,8 @@ export class ActorCell {
   }
 
   #show(revision: number, snapshot: AnyMachineSnapshot): void {
-    this.#visibleRevision = revision;
-    this.#visible = snapshot;
+    this.#shown.revision = revision;
+    this.#shown.snapshot = snapshot;
   }
 
   #over(snapshot: AnyMachineSnapshot): void {
@@ -607,7 +704,7 @@ export class ActorCell {
     this.observers.end(snapshot);
   }
 
-  #finishEnd(end: { status: 'error' | 'stopped'; error?: unknown }): void {
+  #finishEnd(end: Ended): void {
     this.#effects.stop();
     this.#tree.drop();
     this.#end = end;
@@ -617,11 +714,20 @@ export class ActorCell {
     this.#over(snapshot);
   }
 
-  /** An append has failed; those behind it fail by themselves, as they expect what it was to write. */
+  /**
+   * An append has failed. Those behind it fail by themselves, as they expect what it was to write; unless somebody else
+   * has written that much. What such a one was computed on is wrong, so it is not released: waking will compute it again.
+   */
   #failed(flight: Flight, cause: unknown): void {
     const lost = cause instanceof VarveError && cause.code === 'ERR_VARVE_WRONG_REVISION';
     const error = this.#broken?.error ?? (lost ? notOwner(this.stream, cause) : cause);
-    this.#flights.splice(this.#flights.indexOf(flight), 1);
+    const behind = this.#flights.splice(this.#flights.indexOf(flight)).slice(1);
+    for (const { landed, reject } of behind) if (landed) reject(error);
+    for (const other of behind) {
+      if (other.landed) continue;
+      other.doubtful = true;
+      this.#flights.push(other);
+    }
     flight.reject(error);
     this.#break(error);
   }
@@ -667,9 +773,10 @@ export class ActorCell {
   #effectHost(tree: Tree) {
     return {
       emit: ({ event }: UserEffect & { kind: 'emit' }) => this.observers.emit(event),
-      deliver: async ({ to, event, revision }: UserEffect & { kind: 'message' }) => {
-        await this.#host.deliver(to, event, messageId(this.stream, revision as number));
+      deliver: async ({ to, event, revision, child }: UserEffect & { kind: 'message' }) => {
+        await this.#host.deliver(to, event, messageId(this.stream, revision as number), child);
       },
+      carriedOut: () => void this.#host.counters.effects++,
       failed: (error: unknown, effect: UserEffect, attempts: number) => this.#effectFailed(error, effect, attempts),
       advanced: () => {
         if (this.#tree !== tree) return;
@@ -681,26 +788,49 @@ export class ActorCell {
   }
 
   async #effectFailed(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict> {
-    const { strategy, attempts: most, minDelay, maxDelay, factor } = this.plan.supervision;
     const what = effect.kind === 'action' ? `the action '${effect.type}'` : `a ${effect.kind}`;
-    if (effect.kind === 'message' && error instanceof VarveError && FINAL.has(error.code)) {
+    const message = effect.kind === 'message';
+    if (message && error instanceof VarveError && FINAL.has(error.code)) {
       this.#host.report(error, this, what);
       return 'skip';
     }
-    if (strategy === 'restart' && (attempts < most || effect.kind === 'message')) {
-      this.#host.counters.restarts++;
-      await this.#pause(Math.min(maxDelay, minDelay * factor ** (attempts - 1)));
-      return 'again';
-    }
-    const verdict = strategy === 'escalate' ? this.#host.decide(error, this, what) : 'stop';
+    const verdict = await this.#verdict(error, what, attempts, message);
     if (verdict !== 'stop') return verdict;
-    this.#host.report(error, this, what);
-    await this.end('error', error).catch((failure) => this.#host.report(failure, this, 'ending'));
+    if (this.#draining)
+      this.#effects.stop(); // the next life carries it out
+    else {
+      this.#host.report(error, this, what);
+      await this.end('error', error).catch((failure) => this.#host.report(failure, this, 'ending'));
+    }
+    this.#settled();
     return 'stop';
   }
 
+  /** What supervision says; 'again' behind a pause. A message is tried again for ever: its sender is not to blame. */
+  async #verdict(error: unknown, what: string, attempts: number, message = false): Promise<Verdict> {
+    const { strategy, attempts: most, minDelay, maxDelay, factor } = this.plan.supervision;
+    if (this.#draining) return 'stop';
+    if (!message && strategy !== 'restart') {
+      return strategy === 'stop' ? 'stop' : this.#host.decide(error, this, what);
+    }
+    if (!message && attempts >= most) return 'stop';
+    this.#host.counters.restarts++;
+    await this.#pause(Math.min(maxDelay, minDelay * factor ** (attempts - 1)));
+    return this.#draining ? 'stop' : 'again';
+  }
+
   #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#host.clock.setTimeout(resolve, ms));
+    const { clock } = this.#host;
+    return new Promise((resolve) => {
+      const over = () => {
+        clock.clearTimeout(handle);
+        this.#pauses.delete(over);
+        resolve();
+      };
+      const handle = clock.setTimeout(over, ms);
+      this.#pauses.add(over);
+      this.#host.busy(this);
+    });
   }
 
   async #snapshotIfDue(): Promise<void> {
@@ -716,6 +846,8 @@ export class ActorCell {
         at: this.#at,
         undone: this.#effects.undone,
         inbox: [...this.#inbox],
+        ended: this.#end,
+        parent: this.#parent,
       });
       await this.#host.store.saveSnapshot(
         this.stream,
@@ -754,5 +886,10 @@ const FINAL: ReadonlySet<string> = new Set([
 ]);
 
 const isOver = ({ status }: { readonly status: string }): boolean => status !== 'active';
+
+/** A child has failed, and whoever has started it does not know what to do. */
+function isUnforeseenError(tree: Tree, { target, event }: Input & { kind: 'child' }): boolean {
+  return event.type.startsWith('xstate.error.actor.') && !tree.canTake(target, event);
+}
 
 const inputType = (input: Input): string => (input.kind === 'timer' ? input.id : input.event.type);

@@ -52,6 +52,15 @@ export function diverged(stream: string, revision: bigint, type: string, since: 
   );
 }
 
+export function incomplete(stream: string, revision: bigint): VarveError {
+  return new VarveError(
+    'ERR_VARVE_CORRUPT',
+    `The journal of ${stream} cannot be replayed: what comes before revision ${revision} is missing, and no snapshot stands ` +
+      'for it. Journals are truncated behind a snapshot only.',
+    { stream, revision },
+  );
+}
+
 export function otherVersion(stream: string, found: string, version: string): VarveError {
   return new VarveError(
     'ERR_VARVE_MACHINE_VERSION',

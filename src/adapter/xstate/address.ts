@@ -8,6 +8,12 @@ export interface DurableAddress {
   readonly id: string;
 }
 
+/** The durable actor that has invoked or spawned this one, and as what. */
+export interface DurableParent extends DurableAddress {
+  /** Address of the child in the parent's tree. */
+  readonly child: string;
+}
+
 const DURABLE = Symbol.for('varve.xstate.durable');
 
 /**
@@ -52,3 +58,4 @@ export const streamOf = (machine: string, id: string): string => `${machine}-${i
 /** Within a tree: '' is the root, each level adds a slash and the id of the child. */
 export const ROOT = '';
 export const childAddress = (parent: string, id: string): string => `${parent}/${encodeURIComponent(id)}`;
+export const parentAddress = (address: string): string => address.slice(0, address.lastIndexOf('/'));

@@ -4,11 +4,16 @@ import type { PullStream } from '../../streams/pull-stream.js';
 import type { HistoryEntry } from './history.js';
 import type { SnapshotObserver } from './observers.js';
 
+interface Known {
+  readonly snapshot: unknown;
+  readonly revision: number;
+}
+
 /** What a handle asks of its host. */
 export interface HandleHost {
   send(stream: string, event: unknown): Promise<unknown>;
   /** What is durable, of an actor in memory. */
-  snapshot(stream: string): { readonly snapshot: unknown; readonly revision: number } | undefined;
+  shown(stream: string): Known | undefined;
   subscribe(stream: string, observer: SnapshotObserver): () => void;
   on(stream: string, type: string, listener: (event: unknown) => void): () => void;
   history(stream: string, from: number): PullStream<HistoryEntry>;
@@ -34,16 +39,10 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
   /** The stream of the event store that is its journal. */
   readonly stream: string;
   readonly #host: HandleHost;
-  #known: { readonly snapshot: unknown; readonly revision: number };
+  #known: Known;
 
   /** Durable actors come from `host.actor`. */
-  constructor(
-    host: HandleHost,
-    machine: string,
-    id: string,
-    stream: string,
-    known: { snapshot: unknown; revision: number },
-  ) {
+  constructor(host: HandleHost, machine: string, id: string, stream: string, known: Known) {
     this.#host = host;
     this.machine = machine;
     this.id = id;
@@ -138,9 +137,8 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
     return { machine: this.machine, id: this.id };
   }
 
-  #look(): { readonly snapshot: unknown; readonly revision: number } {
-    const now = this.#host.snapshot(this.stream);
-    if (now !== undefined) this.#known = now;
+  #look(): Known {
+    this.#known = this.#host.shown(this.stream) ?? this.#known;
     return this.#known;
   }
 }

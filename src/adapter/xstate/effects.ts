@@ -5,6 +5,7 @@
  * `done` tells how far everything has been carried out. What lies behind it when the process dies is carried out again.
  */
 
+import { streamOf } from './address.js';
 import type { UserEffect } from './tree.js';
 import type { Undone } from './wake-up.js';
 
@@ -18,6 +19,7 @@ export interface EffectHost {
   deliver(effect: UserEffect & { kind: 'message' }): Promise<void>;
   /** What threw, and how often it has been called: decides, after whatever pause. */
   failed(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict>;
+  carriedOut(): void;
   /** `done` has moved. */
   advanced(): void;
 }
@@ -37,6 +39,8 @@ export class Effects {
   readonly #host: EffectHost;
   readonly #batches: Batch[] = [];
   readonly #queue: Item[] = [];
+  /** By receiver: what is under way to it. A message is handed over only when the one before it was taken. */
+  readonly #lines = new Map<string, Promise<void>>();
   #running = false;
   #stopped = false;
   #done: number;
@@ -83,6 +87,7 @@ export class Effects {
   stop(): void {
     this.#stopped = true;
     this.#queue.length = 0;
+    this.#batches.length = 0;
   }
 
   /** As long as nothing has to be waited for this is synchronous. */
@@ -100,10 +105,7 @@ export class Effects {
   #begin(item: Item, attempt: number): Promise<void> | undefined {
     const { effect } = item;
     if (effect.kind === 'message') {
-      this.#host.deliver(effect).then(
-        () => this.#finish(item),
-        (error) => this.#decide(item, error, attempt),
-      );
+      this.#line(item, effect);
       return undefined;
     }
     try {
@@ -124,6 +126,30 @@ export class Effects {
     return undefined;
   }
 
+  #line(item: Item, effect: UserEffect & { kind: 'message' }): void {
+    const to = streamOf(effect.to.machine, effect.to.id);
+    const before = this.#lines.get(to);
+    const taken = before === undefined ? this.#hand(item, effect) : before.then(() => this.#hand(item, effect));
+    this.#lines.set(to, taken);
+    void taken.then(() => this.#lines.get(to) === taken && this.#lines.delete(to));
+  }
+
+  async #hand(item: Item, effect: UserEffect & { kind: 'message' }): Promise<void> {
+    for (let attempt = 1; !this.#stopped; attempt++) {
+      try {
+        await this.#host.deliver(effect);
+        this.#finish(item);
+        return;
+      } catch (error) {
+        if (this.#stopped) return;
+        const verdict = await this.#host.failed(error, effect, attempt);
+        if (verdict === 'again') continue;
+        if (verdict === 'skip') this.#finish(item);
+        return;
+      }
+    }
+  }
+
   async #decide(item: Item, error: unknown, attempt: number): Promise<void> {
     if (this.#stopped) return;
     const verdict = await this.#host.failed(error, item.effect, attempt);
@@ -133,6 +159,7 @@ export class Effects {
   }
 
   #finish({ batch, effect }: Item): void {
+    this.#host.carriedOut();
     batch.left.splice(batch.left.indexOf(effect), 1);
     if (this.#stopped) return;
     const before = this.#done;

@@ -15,7 +15,7 @@ import { VarveError } from '../../errors.js';
 import type { EventInput } from '../event-store/event-input.js';
 import { checkEncodable } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
-import { type DurableAddress, ROOT } from './address.js';
+import { type DurableAddress, type DurableParent, ROOT } from './address.js';
 import { packErrors, unpackErrors } from './error-data.js';
 import type { Input } from './tree.js';
 
@@ -53,6 +53,10 @@ export interface EntryMetadata {
   readonly from?: string;
   /** Of a message: its receiver. */
   readonly to?: DurableAddress;
+  /** Of a message to the parent of a durable child: the child's address there. */
+  readonly child?: string;
+  /** Of the first entry: the durable actor that has invoked or spawned this one. */
+  readonly parent?: DurableParent;
   /** All effects of the entries up to this revision have been carried out. */
   readonly done?: number;
   /** When the actor has something to do though nothing is sent to it; 0: at once. */

@@ -10,10 +10,11 @@ import { checkStream } from '../event-store/event-input.js';
 import { EventStore } from '../event-store/event-store.js';
 import { ActorCell, type CellHost } from './actor-cell.js';
 import { hostClosed } from './actor-errors.js';
-import { streamOf } from './address.js';
+import { type DurableAddress, parentAddress, streamOf } from './address.js';
 import { Alarms } from './alarms.js';
 import { type Clock, clockCheck, systemClock } from './clock.js';
 import { DurableActor } from './durable-actor.js';
+import { START_CHILD, STOP_CHILD } from './durable-child.js';
 import type { Verdict } from './effects.js';
 import { readHistory } from './history.js';
 import { type MachineOptions, type MachinePlan, planMachine } from './machine-plan.js';
@@ -175,7 +176,7 @@ export class ActorHost<Known extends Machines = Machines> {
       max: options.maxActive ?? 100_000,
       maxSize: options.maxActiveBytes ?? 256 * 2 ** 20,
       sizeCalculation: (cell) => cell.bytes,
-      dispose: (cell, _stream, reason) => {
+      disposeAfter: (cell, _stream, reason) => {
         if (reason === 'evict') this.#passivate(cell);
       },
     });
@@ -220,10 +221,7 @@ export class ActorHost<Known extends Machines = Machines> {
   ): Promise<DurableActor<MachineOf<Known[Name]>> | undefined> {
     const stream = this.#check(machine, id);
     const cell = this.#cellOf(stream);
-    if (!(await cell.wake())) {
-      this.#forget(cell);
-      return undefined;
-    }
+    if (!(await cell.wake())) return undefined;
     return this.#handle(machine, id, cell) as unknown as DurableActor<MachineOf<Known[Name]>>;
   }
 
@@ -258,6 +256,7 @@ export class ActorHost<Known extends Machines = Machines> {
     this.#draining = true;
     this.#alarms.clearAll();
     if (this.#sweeping !== undefined) this.#clock.clearTimeout(this.#sweeping);
+    for (const cell of this.#cells.values()) cell.drain();
     await this.settled();
     if (snapshots) await Promise.all([...this.#cells.values()].map((cell) => cell.saveSnapshot()));
     clearTimeout(this.#marking);
@@ -294,19 +293,18 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   #handle(machine: string, id: string, cell: ActorCell): DurableActor {
-    const known = { snapshot: cell.snapshot, revision: cell.revision };
-    return new DurableActor(this.#handleHost, machine, id, cell.stream, known);
+    return new DurableActor(this.#handleHost, machine, id, cell.stream, cell.shown);
   }
 
   readonly #handleHost = {
     send: (stream: string, event: unknown) => this.#send(stream, event as AnyEventObject),
-    snapshot: (stream: string) => {
-      const cell = this.#cells.get(stream);
-      return cell?.snapshot === undefined ? undefined : { snapshot: cell.snapshot, revision: cell.revision };
+    shown: (stream: string) => {
+      const shown = this.#cells.get(stream)?.shown;
+      return shown?.snapshot === undefined ? undefined : shown;
     },
     subscribe: (stream: string, observer: Parameters<Observers['add']>[0]) => {
       const cell = this.#awake(stream);
-      const { snapshot } = cell;
+      const { snapshot } = cell.shown;
       if (cell.state === 'ended' && snapshot !== undefined) {
         if (snapshot.status === 'error') observer.error?.(snapshot.error);
         else observer.complete?.();
@@ -343,6 +341,33 @@ export class ActorHost<Known extends Machines = Machines> {
     });
   }
 
+  /** A message of another actor. */
+  async #deliver(
+    to: DurableAddress,
+    event: AnyEventObject,
+    id: string | undefined,
+    child: string | undefined,
+  ): Promise<void> {
+    const { machine } = to;
+    if (!this.#plans.has(machine)) {
+      throw invalid('machine', machine, `one of the host's: ${[...this.#plans.keys()].join(', ')}`);
+    }
+    const cell = this.#cellOf(checkStream(streamOf(machine, to.id)));
+    try {
+      if (event.type === START_CHILD) {
+        await cell.wake({ input: event.input, parent: event.parent });
+      } else if (event.type === STOP_CHILD) {
+        if (await cell.wake()) await cell.end('stopped');
+      } else if (child !== undefined) {
+        await cell.give({ kind: 'child', source: child, target: parentAddress(child), event }, id);
+      } else await cell.send(event, id);
+    } catch (error) {
+      const { forward } = this.#options;
+      if (forward === undefined || !(error instanceof VarveError) || error.code !== 'ERR_VARVE_LEASE_LOST') throw error;
+      await forward({ machine, id: to.id }, event);
+    }
+  }
+
   /** An actor that somebody looks at is kept in memory, so it is brought there. */
   #awake(stream: string): ActorCell {
     if (this.#draining) throw hostClosed(stream);
@@ -357,6 +382,7 @@ export class ActorHost<Known extends Machines = Machines> {
     const tree = new Tree({
       machine: plan.machine,
       id: stream,
+      address: { machine: plan.name, id: stream.slice(plan.name.length + 1) },
       logger: undefined,
       inspect: undefined,
       onInput: () => {},
@@ -393,13 +419,7 @@ export class ActorHost<Known extends Machines = Machines> {
       inspect,
       counters: this.#counters,
       claim: (stream) => claim(this.#store, stream, this),
-      deliver: async (to, event, id) => {
-        const { machine } = to;
-        if (!this.#plans.has(machine)) {
-          throw invalid('machine', machine, `one of the host's: ${[...this.#plans.keys()].join(', ')}`);
-        }
-        return this.#cellOf(checkStream(streamOf(machine, to.id))).send(event, id);
-      },
+      deliver: (to, event, id, child) => this.#deliver(to, event, id, child),
       markLater: (cell) => {
         this.#marks.add(cell);
         this.#marking ??= setTimeout(() => void this.#writeMarks(), MARK_DELAY).unref();
@@ -417,7 +437,9 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   #quiet(cell: ActorCell): void {
-    if (!this.#busy.delete(cell) || this.#busy.size > 0) return;
+    if (!this.#busy.delete(cell)) return;
+    if (!this.#recent.has(cell.stream)) this.#passivate(cell); // there was no room for it, but it was busy
+    if (this.#busy.size > 0) return;
     for (const tell of this.#waiting.splice(0)) tell();
   }
 

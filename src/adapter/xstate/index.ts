@@ -3,6 +3,7 @@
 export { type DurableAddress, durable } from './address.js';
 export type { Clock } from './clock.js';
 export { DurableActor } from './durable-actor.js';
+export { durableChild } from './durable-child.js';
 export type { EntryKind } from './entries.js';
 export type { HistoryEntry } from './history.js';
 export {

@@ -39,6 +39,8 @@ export interface Scheduler {
 }
 
 export interface System {
+  /** Added: the id of the durable actor whose tree this is. */
+  varveId?: string;
   _bookId(): string;
   _relay(source: Actor | undefined, target: Actor, event: AnyEventObject): void;
   _sendInspectionEvent(event: { type: string; actorRef?: unknown }): void;
@@ -54,7 +56,7 @@ export interface Actor {
   logic: AnyActorLogic;
   _snapshot: Snapshot<unknown>;
   _processingStatus: number;
-  readonly _parent: Actor | undefined;
+  _parent: Actor | undefined;
   readonly _actorScope: Scope;
   readonly system: System;
   start(): Actor;

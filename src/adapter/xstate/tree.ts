@@ -11,7 +11,16 @@
  */
 import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, Snapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
-import { childAddress, type DurableAddress, isDurableRef, ROOT } from './address.js';
+import {
+  childAddress,
+  type DurableAddress,
+  type DurableParent,
+  durable,
+  isDurableRef,
+  ROOT,
+  streamOf,
+} from './address.js';
+import { asOfChild, isRemote, remoteAddress, STOP_CHILD, startMessage } from './durable-child.js';
 import { type PersistedSnapshot, restoreRoot, startRoot } from './restore.js';
 import {
   type Actor,
@@ -39,6 +48,8 @@ export type UserEffect =
       readonly event: AnyEventObject;
       /** Where it stands in the sender's journal, once it does. */
       readonly revision?: number;
+      /** It comes from a child of the receiver's: its address there. */
+      readonly child?: string;
     };
 
 /** What is done to actors outside. */
@@ -75,6 +86,8 @@ export interface Node {
   readonly address: string;
   /** A promise, a callback, an observable: run outside. */
   readonly outside: boolean;
+  /** Outside, and a durable actor of its own: other hands run it. */
+  readonly remote: boolean;
   /** Outside: the machine wants it to run. */
   wanted: boolean;
   /** Outside: it was started in this life. */
@@ -94,8 +107,9 @@ export interface TreeState {
 
 export interface TreePlan {
   readonly machine: AnyStateMachine;
-  /** The id of the root. */
+  /** The id of the root: its stream. */
   readonly id: string;
+  readonly address: DurableAddress;
   /** Told of what comes from outside (`from`), or is sent to an actor of the tree by somebody else than the tree. */
   onInput(input: Input, from?: Node): void;
   /** Told of what is sent to another durable actor by somebody else than a transition. */
@@ -118,13 +132,17 @@ export class Tree {
   #delays = 0;
   #restored = 0;
   #root: Node | undefined;
+  #parent: DurableParent | undefined;
+  /** It is not replayed any more: inspectors are told. */
+  live = false;
 
   constructor(plan: TreePlan) {
     this.#plan = plan;
   }
 
   /** The first turn. */
-  start(input: unknown, now: number): Turn {
+  start(input: unknown, now: number, parent?: DurableParent): Turn {
+    this.#parent = parent;
     const { machine, id, logger } = this.#plan;
     return this.#compute(now, () => {
       const root = hidden(startRoot(machine, { id, input, logger, inspect: this.#first }));
@@ -134,7 +152,8 @@ export class Tree {
     });
   }
 
-  restore(state: TreeState): void {
+  restore(state: TreeState, parent?: DurableParent): void {
+    this.#parent = parent;
     const { machine, id, logger } = this.#plan;
     this.#phase = 'restoring';
     try {
@@ -187,6 +206,14 @@ export class Tree {
     Object.getPrototypeOf(node.actor).start.call(node.actor);
   }
 
+  /** It has failed, and is tried again as if nothing had been heard of it. */
+  restartOutside(node: Node): void {
+    if (!this.counts(node)) return;
+    node.started = false;
+    node.actor._snapshot = node.computed as Snapshot<unknown>;
+    this.startOutside(node);
+  }
+
   #stopOutside(node: Node): void {
     if (!node.started) return;
     node.started = false;
@@ -204,12 +231,12 @@ export class Tree {
 
   /** Actors outside that the machine wants to run and that do not. */
   interrupted(): Node[] {
-    return [...this.#nodes.values()].filter(({ wanted, started }) => wanted && !started);
+    return [...this.#nodes.values()].filter(({ wanted, started, remote }) => wanted && !started && !remote);
   }
 
   /** Something runs outside, or should. */
   get busyOutside(): boolean {
-    for (const { wanted } of this.#nodes.values()) if (wanted) return true;
+    for (const { wanted, remote } of this.#nodes.values()) if (wanted && !remote) return true;
     return false;
   }
 
@@ -218,10 +245,18 @@ export class Tree {
     return node.wanted && this.#nodes.get(node.address) === node;
   }
 
-  /** It can be sent to. */
-  knows(address: string): boolean {
+  /** A durable child that is expected to send something: the one whose journal this is. */
+  awaits(address: string, stream: string): boolean {
     const node = this.#nodes.get(address);
-    return node !== undefined && node.actor._processingStatus !== STOPPED;
+    if (node?.remote !== true || !node.wanted) return false;
+    const { machine, id } = remoteAddress(node);
+    return streamOf(machine, id) === stream;
+  }
+
+  /** Whoever has started this child takes this event; else it fails with the child. */
+  canTake(target: string, event: AnyEventObject): boolean {
+    const snapshot = this.#nodes.get(target)?.actor._snapshot as Partial<AnyMachineSnapshot> | undefined;
+    return snapshot?.can?.(event) ?? false;
   }
 
   /** Timers go off later by `shift` milliseconds, or begin anew at `now`. */
@@ -303,6 +338,7 @@ export class Tree {
     const actor = actorRef as Actor;
     if (this.#root !== undefined) return;
     actor.sessionId = this.#plan.id;
+    if (this.#parent !== undefined) actor._parent = durable(this.#parent.machine, this.#parent.id);
     this.#takeOver(actor);
     this.#root = this.#adopt(actor, ROOT);
   };
@@ -311,6 +347,7 @@ export class Tree {
   #takeOver({ system }: Actor): void {
     const relay = system._relay;
     const { inspect } = this.#plan;
+    system.varveId = this.#plan.address.id;
     system._bookId = () => (this.#phase === 'restoring' ? `r:${this.#restored++}` : `x:${this.#sessions++}`);
     system._sendInspectionEvent = (event) => {
       if (event.type === '@xstate.actor' && this.#root !== undefined) {
@@ -318,21 +355,21 @@ export class Tree {
         const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
         this.#adopt(actor, childAddress(parent.address, actor.id));
       }
-      if (inspect !== undefined && this.#phase !== 'restoring') inspect(event);
+      if (inspect !== undefined && this.live) inspect(event);
     };
     system._relay = (source, target, event) => {
       if (this.#phase === 'restoring' || this.#phase === 'dropped') return;
       if (isDurableRef(target)) {
-        const to = { machine: target.machine, id: target.id };
-        if (this.#phase === 'computing') this.#turn.effects.push({ kind: 'message', to, event });
-        else this.#plan.onMessage(to, event);
+        this.#message(source, { machine: target.machine, id: target.id }, event);
         return;
       }
       const node = this.#nodeOf.get(target);
       if (this.#phase === 'computing') {
         if (node?.outside !== true) relay(source, target, event);
+        else if (node.remote) this.#toRemote(node, event);
         else if (node.wanted) this.#turn.effects.push({ kind: 'send', node, source, event });
-      } else if (node === undefined || node.outside) relay(source, target, event);
+      } else if (node?.remote) this.#plan.onMessage(remoteAddress(node), event);
+      else if (node === undefined || node.outside) relay(source, target, event);
       else this.#input(source === undefined ? undefined : this.#nodeOf.get(source), node, event);
     };
     system.scheduler.schedule = (source, target, event, delay, id) => {
@@ -362,6 +399,19 @@ export class Tree {
     };
   }
 
+  #message(source: Actor | undefined, to: DurableAddress, event: AnyEventObject): void {
+    const parent = this.#parent;
+    const upwards = source !== undefined && source === this.#root?.actor && isSame(parent, to);
+    const message = upwards ? asOfChild(event, source.id, parent as DurableParent) : event;
+    if (this.#phase !== 'computing') this.#plan.onMessage(to, message);
+    else if (upwards) this.#turn.effects.push({ kind: 'message', to, event: message, child: parent?.child as string });
+    else this.#turn.effects.push({ kind: 'message', to, event: message });
+  }
+
+  #toRemote(node: Node, event: AnyEventObject): void {
+    if (node.wanted) this.#turn.effects.push({ kind: 'message', to: remoteAddress(node), event });
+  }
+
   #input(source: Node | undefined, target: Node, event: AnyEventObject): void {
     if (source?.outside !== true) {
       this.#plan.onInput({ kind: 'event', target: target.address, event });
@@ -382,6 +432,7 @@ export class Tree {
       actor,
       address,
       outside,
+      remote: isRemote(logic),
       wanted: false,
       started: false,
       computed: undefined,
@@ -442,14 +493,17 @@ export class Tree {
       node.wanted = true;
       node.computed = actor._snapshot;
       actor._processingStatus = RUNNING;
-      if (this.#phase === 'computing') this.#turn.effects.push({ kind: 'start', node });
+      if (this.#phase !== 'computing') return actor;
+      if (node.remote) this.#toRemote(node, startMessage(node, this.#plan.address));
+      else this.#turn.effects.push({ kind: 'start', node });
       return actor;
     };
     actor._stop = () => {
-      const wanted = node.wanted;
+      const { wanted } = node;
+      if (node.remote && this.#phase === 'computing') this.#toRemote(node, { type: STOP_CHILD });
       node.wanted = false;
       actor._processingStatus = STOPPED;
-      if (wanted && this.#phase === 'computing') this.#turn.effects.push({ kind: 'stop', node });
+      if (wanted && !node.remote && this.#phase === 'computing') this.#turn.effects.push({ kind: 'stop', node });
       return actor;
     };
   }
@@ -483,6 +537,8 @@ function settle(node: Node, event: AnyEventObject): void {
   actor._processingStatus = STOPPED;
   actor.system._unregister(actor);
 }
+
+const isSame = (a: DurableAddress | undefined, b: DurableAddress): boolean => a?.machine === b.machine && a.id === b.id;
 
 function end(snapshot: Snapshot<unknown>, how: object): Snapshot<unknown> {
   return { ...snapshot, ...how, input: undefined } as unknown as Snapshot<unknown>;

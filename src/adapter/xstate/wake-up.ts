@@ -7,7 +7,8 @@ import { crc32c } from '../../segment/checksum.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { jsonCodec } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
-import { diverged, otherVersion } from './actor-errors.js';
+import { diverged, incomplete, otherVersion } from './actor-errors.js';
+import type { DurableParent } from './address.js';
 import { type EntryMetadata, entryInput, metadataOf } from './entries.js';
 import { packErrors, unpackErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
@@ -29,7 +30,15 @@ export interface ActorState {
   /** Entries that may not have been carried out yet: messages only. */
   readonly undone: readonly { readonly revision: number; readonly effects: readonly UserEffect[] }[];
   readonly inbox: readonly (readonly [string, number])[];
+  readonly ended: Ended | undefined;
+  readonly parent: DurableParent | undefined;
   readonly tree: unknown;
+}
+
+/** It was ended from outside of its machine. */
+export interface Ended {
+  readonly status: 'error' | 'stopped';
+  readonly error?: unknown;
 }
 
 export interface Woken {
@@ -41,7 +50,8 @@ export interface Woken {
   readonly at: number;
   /** Entries since the latest snapshot. */
   readonly entries: number;
-  readonly ended: { readonly status: 'error' | 'stopped'; readonly error?: unknown } | undefined;
+  readonly ended: Ended | undefined;
+  readonly parent: DurableParent | undefined;
 }
 
 /** How far to go: the whole journal, or up to a revision. */
@@ -85,7 +95,7 @@ export function hashOf(tree: Tree): number {
 }
 
 export function stateOf(tree: Tree, rest: Omit<ActorState, 'tree'>): ActorState {
-  return { ...rest, tree: packErrors(tree.persist()) };
+  return { ...rest, ended: packErrors(rest.ended) as Ended | undefined, tree: packErrors(tree.persist()) };
 }
 
 class Replay {
@@ -97,7 +107,8 @@ class Replay {
   #entries = 0;
   #undone: Undone[] = [];
   #inbox: Inbox = new Map();
-  #ended: Woken['ended'];
+  #ended: Ended | undefined;
+  #parent: DurableParent | undefined;
   /** Behind the last entry whose checksum was right. */
   #trusted = 0;
 
@@ -107,14 +118,16 @@ class Replay {
     this.#tree = tree;
   }
 
-  restore({ version, at, undone, inbox, tree }: ActorState, revision: number): void {
+  restore({ version, at, undone, inbox, ended, parent, tree }: ActorState, revision: number): void {
     const { migrate } = this.#plan;
+    this.#ended = unpackErrors(ended) as Ended | undefined;
+    this.#parent = parent;
     let state = unpackErrors(tree) as TreeState;
     if (version !== this.#plan.version) {
       if (migrate === undefined) throw otherVersion(this.#stream, version, this.#plan.version);
       state = { ...state, snapshot: migrate(state.snapshot, version) };
     }
-    this.#tree.restore(state);
+    this.#tree.restore(state, parent);
     this.#revision = revision;
     this.#trusted = revision + 1;
     this.#at = at;
@@ -125,14 +138,17 @@ class Replay {
   apply(event: RecordedEvent): void {
     const metadata = metadataOf(event);
     const revision = Number(event.revision);
+    if (this.#revision < 0 ? metadata.kind !== 'start' : revision !== this.#revision + 1) {
+      throw incomplete(this.#stream, event.revision);
+    }
     this.#revision = revision;
     this.#entries++;
     this.#at = metadata.at;
     const { done, from, kind } = metadata;
     if (done !== undefined) this.#undone = this.#undone.filter((of) => of.revision > done);
     if (from !== undefined) noteMessage(this.#inbox, from);
-    if (kind === 'message') this.#message(event.data as AnyEventObject, metadata, revision);
-    else if (kind === 'ended') this.#ended = unpackErrors(event.data) as Woken['ended'];
+    if (kind === 'message') this.#message(unpackErrors(event.data) as AnyEventObject, metadata, revision);
+    else if (kind === 'ended') this.#ended = unpackErrors(event.data) as Ended;
     else if (kind === 'resumed') this.#tree.shiftTimers(metadata.shift ?? 0, metadata.at);
     else this.#compute(event, metadata, revision);
   }
@@ -146,6 +162,7 @@ class Replay {
       at: this.#at,
       entries: this.#entries,
       ended: this.#ended,
+      parent: this.#parent,
     };
   }
 
@@ -153,8 +170,10 @@ class Replay {
     const { kind, at, version, hash } = metadata;
     const old = version !== this.#plan.version;
     let turn: Turn;
-    if (kind === 'start') turn = this.#tree.start((event.data as { input?: unknown }).input, at);
-    else {
+    if (kind === 'start') {
+      this.#parent = metadata.parent;
+      turn = this.#tree.start((event.data as { input?: unknown }).input, at, metadata.parent);
+    } else {
       let input = entryInput(event.data, metadata);
       if (input === undefined) return;
       const { upcast } = this.#plan;
@@ -176,14 +195,14 @@ class Replay {
     this.#trusted = revision + 1;
   }
 
-  #message(event: AnyEventObject, { to }: EntryMetadata, revision: number): void {
+  #message(event: AnyEventObject, { to, child }: EntryMetadata, revision: number): void {
     if (to === undefined) return;
     let of = this.#undone.at(-1);
     if (of === undefined) {
       of = { revision, effects: [] };
       this.#undone.push(of);
     }
-    of.effects.push({ kind: 'message', to, event, revision });
+    of.effects.push({ kind: 'message', to, event, revision, ...(child === undefined ? {} : { child }) });
   }
 
   #diverged({ revision, type }: RecordedEvent, why: string, cause?: unknown) {
@@ -208,6 +227,8 @@ export function noteMessage(inbox: Inbox, id: string): void {
   const [sender, revision] = parseMessageId(id);
   inbox.set(sender, revision);
 }
+
+export const senderOf = (id: string): string => parseMessageId(id)[0];
 
 /** A message that has been received before. */
 export function isKnown(inbox: Inbox, id: string): boolean {

@@ -11,17 +11,9 @@ import {
   setup,
   spawnChild,
 } from 'xstate';
-import { world } from './xstate-kit.js';
+import { closeAll, made, world } from './xstate-kit.js';
 
-const worlds: { close(): Promise<void> }[] = [];
-const made = async <T extends { close(): Promise<void> }>(making: Promise<T>): Promise<T> => {
-  const one = await making;
-  worlds.push(one);
-  return one;
-};
-afterEach(async () => {
-  for (const one of worlds.splice(0)) await one.close();
-});
+afterEach(closeAll);
 
 describe('a promise', () => {
   const paying = (pay: (input: number) => Promise<string>) =>

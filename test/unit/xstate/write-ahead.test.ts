@@ -1,7 +1,7 @@
 /** Events are journalled before anything of them can be seen. */
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { assign, createMachine, emit, setup } from 'xstate';
-import { code, world } from './xstate-kit.js';
+import { closeAll, code, made, world } from './xstate-kit.js';
 
 const counter = createMachine({
   id: 'counter',
@@ -18,15 +18,7 @@ const counter = createMachine({
   },
 });
 
-const worlds: { close(): Promise<void> }[] = [];
-const made = async <T extends { close(): Promise<void> }>(making: Promise<T>): Promise<T> => {
-  const one = await making;
-  worlds.push(one);
-  return one;
-};
-afterEach(async () => {
-  for (const one of worlds.splice(0)) await one.close();
-});
+afterEach(closeAll);
 
 describe('a durable actor', () => {
   test('takes events, and is what it was after a crash', async () => {

@@ -52,3 +52,16 @@ export async function world<const Machines extends ActorHostOptions['machines']>
 }
 
 export const code = (expected: string) => ({ code: expected });
+
+const opened: { close(): Promise<void> }[] = [];
+
+/** What is closed behind the test. */
+export async function made<T extends { close(): Promise<void> }>(making: Promise<T>): Promise<T> {
+  const one = await making;
+  opened.push(one);
+  return one;
+}
+
+export async function closeAll(): Promise<void> {
+  for (const one of opened.splice(0)) await one.close();
+}
