@@ -53,6 +53,8 @@ export interface CellHost {
   readonly inspect: ((event: { type: string }) => void) | undefined;
   /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
   claim(stream: string): void;
+  /** Resolves when all that was acknowledged can be read. */
+  caughtUp(stream: string): Promise<void>;
   deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined, child?: string): Promise<unknown>;
   /** Entries that tell what was carried out are written together, a little later. */
   markLater(cell: ActorCell): void;
@@ -143,6 +145,8 @@ export class ActorCell {
   #effectful = -1;
   /** No more is computed; when nothing is in flight it is woken anew. */
   #broken: { readonly error: unknown } | undefined;
+  /** What nobody has sent has thrown: it is ended as soon as it is awake again. */
+  #hopeless: { readonly error: unknown } | undefined;
   #at = 0;
   #entries = 0;
   #bytes = 0;
@@ -280,6 +284,7 @@ export class ActorCell {
     let tree = this.#newTree();
     try {
       this.#host.claim(this.stream);
+      await this.#host.caughtUp(this.stream);
       const woken = await wakeUp(store, this.plan, this.stream, tree);
       if ((this.#state as CellState) === 'gone') throw hostClosed(this.stream);
       if (woken === undefined) {
@@ -311,8 +316,10 @@ export class ActorCell {
       this.#state = isOver(tree.visible) || this.#end !== undefined ? 'ended' : 'live';
       if (this.#end === undefined) for (const undone of woken.undone) this.#effects.add(undone);
       if (this.#state === 'live') {
-        this.#resume();
-        this.#rearm();
+        if (this.#hopeless === undefined) {
+          this.#resume();
+          this.#rearm();
+        } else this.end('error', this.#hopeless.error).catch((error) => this.#host.report(error, this, 'ending'));
       } else alarms.clear(this.stream);
     } catch (error) {
       if ((this.#state as CellState) !== 'gone') this.#state = 'empty';
@@ -461,7 +468,8 @@ export class ActorCell {
   }
 
   #compute(waiting: Waiting): void {
-    const { from, message, reject } = waiting;
+    const { from } = waiting;
+    let { message, reject } = waiting;
     const tree = this.#tree;
     if (this.#end !== undefined || isOver(tree.computed)) {
       const { status, error } = this.#end ?? tree.computed;
@@ -475,14 +483,16 @@ export class ActorCell {
     }
     const at = this.#now();
     let input: Input;
-    if (waiting.input === 'tick') {
-      const timer = tree.nextTimer;
-      if (timer === undefined || timer.due > at) {
-        this.#rearm();
-        return;
-      }
+    const timer = tree.nextTimer;
+    if (timer !== undefined && timer.due <= at) {
+      // What is due comes before what is sent now, also where nobody was awake to see it.
       input = { kind: 'timer', source: timer.source, id: timer.id };
-      this.#queue.unshift(waiting); // until none is due
+      this.#queue.unshift(waiting);
+      message = undefined;
+      reject = nothing;
+    } else if (waiting.input === 'tick') {
+      this.#rearm();
+      return;
     } else input = waiting.input;
     let entry: { readonly type: string; readonly data: unknown };
     try {
@@ -498,8 +508,11 @@ export class ActorCell {
     const turn = tree.run(input, at);
     if (turn.thrown !== undefined) {
       // XState's actors are of no use any more; the journal is as it was.
-      reject(turn.thrown.error);
-      this.#break(turn.thrown.error);
+      const { error } = turn.thrown;
+      if (input.kind !== 'event') this.#hopeless = { error }; // it would come, and throw, again and again
+      if (input === waiting.input) reject(error);
+      else this.#host.report(error, this, `the delayed event '${inputType(input)}'`);
+      this.#break(error);
       return;
     }
     const changed = turn.effects.length > 0 || turn.changes.length > 0 || turn.timersChanged;
@@ -513,7 +526,7 @@ export class ActorCell {
       fields = { ...fields, from: message };
       noteMessage(this.#inbox, message);
     }
-    const { resolve } = waiting.input === 'tick' ? { resolve: nothing } : waiting;
+    const { resolve } = input === waiting.input ? waiting : { resolve: nothing };
     this.#journal(input.kind, entry, fields, at, { turn, snapshot: tree.computed, resolve, reject });
   }
 

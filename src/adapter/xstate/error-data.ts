@@ -40,7 +40,7 @@ function copyChanged<T extends object>(value: T, change: (field: unknown) => unk
   return copy ?? value;
 }
 
-function isPlain(value: object): boolean {
+export function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || Array.isArray(value);
 }

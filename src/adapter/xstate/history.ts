@@ -46,9 +46,16 @@ export function historyEntry(recorded: RecordedEvent): HistoryEntry | undefined 
   };
 }
 
-export function readHistory(store: EventStore, stream: string, from: number): PullStream<HistoryEntry> {
+/** `ready`: what is waited for before it is read. */
+export function readHistory(
+  store: EventStore,
+  stream: string,
+  from: number,
+  ready: () => Promise<void>,
+): PullStream<HistoryEntry> {
   const events = store.readStream(stream, { fromRevision: BigInt(from) });
   return new PullStream(async function* (signal) {
+    await ready();
     for await (const batch of events.batches()) {
       signal?.throwIfAborted();
       const entries = batch.map(historyEntry).filter((entry) => entry !== undefined);

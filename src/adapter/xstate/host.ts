@@ -314,7 +314,7 @@ export class ActorHost<Known extends Machines = Machines> {
     },
     on: (stream: string, type: string, listener: (event: unknown) => void) =>
       this.#awake(stream).observers.on(type, listener),
-    history: (stream: string, from: number) => readHistory(this.#store, stream, from),
+    history: (stream: string, from: number) => readHistory(this.#store, stream, from, () => this.#caughtUp(stream)),
     at: (stream: string, revision: number | undefined) => this.#at(stream, revision),
     persist: async (stream: string): Promise<Snapshot<unknown>> => {
       const cell = this.#cellOf(stream);
@@ -388,12 +388,18 @@ export class ActorHost<Known extends Machines = Machines> {
       onInput: () => {},
       onMessage: () => {},
     });
+    await this.#caughtUp(stream);
     const woken = await wakeUp(this.#store, plan, stream, tree, revision === undefined ? {} : { upTo: revision });
     if (woken === undefined || (revision !== undefined && woken.revision < revision)) {
       throw invalid('revision', revision, `one that ${stream} has: 0 to ${woken?.revision ?? 'none'}`);
     }
     const { visible } = tree;
     return woken.ended === undefined ? visible : { ...visible, ...woken.ended };
+  }
+
+  /** Only what is durable can be read; more than that may have been acknowledged. */
+  async #caughtUp(stream: string): Promise<void> {
+    if (this.#options.ack === 'written') await this.#store.whenDurable(stream);
   }
 
   async #wakeAll(streams: readonly string[]): Promise<void> {
@@ -419,6 +425,7 @@ export class ActorHost<Known extends Machines = Machines> {
       inspect,
       counters: this.#counters,
       claim: (stream) => claim(this.#store, stream, this),
+      caughtUp: (stream) => this.#caughtUp(stream),
       deliver: (to, event, id, child) => this.#deliver(to, event, id, child),
       markLater: (cell) => {
         this.#marks.add(cell);

@@ -79,6 +79,8 @@ export interface Timer {
   readonly delay: number;
   /** When it fires: milliseconds of the host's clock. */
   due: number;
+  /** It can't be cancelled any more: another one of its id was asked for, or has fired, as XState has it. */
+  loose?: true;
 }
 
 export interface Node {
@@ -378,21 +380,23 @@ export class Tree {
         ? { machine: target.machine, id: target.id }
         : (this.#nodeOf.get(target)?.address ?? ROOT);
       const due = this.#now + Math.max(0, delay);
-      this.#timers.push({ source: from.address, id: id ?? `d:${this.#delays++}`, target: to, event, delay, due });
+      const timer = { source: from.address, id: id ?? `d:${this.#delays++}`, target: to, event, delay, due };
+      this.#loosen(timer);
+      this.#timers.push(timer);
       this.#turn.timersChanged = true;
     };
     system.scheduler.cancel = (source, id) => {
       const address = this.#nodeOf.get(source)?.address;
-      // Of several with this id XState knows only the one that was asked for last.
-      let at = this.#timers.length - 1;
-      while (at >= 0 && (this.#timers[at]?.source !== address || this.#timers[at]?.id !== id)) at--;
+      const at = this.#timers.findIndex((timer) => timer.source === address && timer.id === id && timer.loose !== true);
       if (at < 0) return;
       this.#timers.splice(at, 1);
       this.#turn.timersChanged = true;
     };
     system.scheduler.cancelAll = (actor) => {
       const address = this.#nodeOf.get(actor)?.address;
-      const left = this.#timers.filter(({ source }) => source !== address);
+      const left = this.#timers.filter(
+        ({ source, target, loose }) => source !== address || (loose === true && target !== address),
+      );
       if (left.length === this.#timers.length) return;
       this.#timers = left;
       this.#turn.timersChanged = true;
@@ -514,7 +518,13 @@ export class Tree {
       if (timer.source !== source || timer.id !== id) return;
       if (at < 0 || timer.due < (this.#timers[at] as Timer).due) at = i;
     });
-    return at < 0 ? undefined : this.#timers.splice(at, 1)[0];
+    const [taken] = at < 0 ? [] : this.#timers.splice(at, 1);
+    if (taken !== undefined) this.#loosen(taken);
+    return taken;
+  }
+
+  #loosen({ source, id }: Timer): void {
+    for (const timer of this.#timers) if (timer.source === source && timer.id === id) timer.loose = true;
   }
 }
 

@@ -9,6 +9,7 @@ import { jsonCodec } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { diverged, incomplete, otherVersion } from './actor-errors.js';
 import type { DurableParent } from './address.js';
+import { canonical } from './canonical.js';
 import { type EntryMetadata, entryInput, metadataOf } from './entries.js';
 import { packErrors, unpackErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
@@ -90,7 +91,7 @@ export async function wakeUp(
 
 /** A checksum of what an actor would be restored from. */
 export function hashOf(tree: Tree): number {
-  const bytes = jsonCodec.encode(packErrors(tree.persist()));
+  const bytes = jsonCodec.encode(canonical(packErrors(tree.persist())));
   return crc32c(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
 }
 
