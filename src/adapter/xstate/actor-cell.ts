@@ -215,6 +215,8 @@ export class ActorCell {
         this.#host.busy(this);
         this.#waking = this.#wake(start).finally(() => {
           this.#waking = undefined;
+          // What came with it, such as a result that was there at once, may have failed already.
+          if (this.#broken !== undefined && this.#state === 'live') this.#break(this.#broken.error);
           this.#settled();
         });
       }
