@@ -12,6 +12,7 @@ import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
 import type { Ack } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
+import { jsonCodec } from '../event-store/json-codec.js';
 import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
 import { type DurableAddress, type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
 import type { Alarms } from './alarms.js';
@@ -29,7 +30,7 @@ import {
 import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
-import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
+import { type Input, type Inspect, type Node, Tree, type Turn, type UserEffect } from './tree.js';
 import {
   type Ended,
   hashOf,
@@ -50,7 +51,7 @@ export interface CellHost {
   readonly ack: Ack;
   readonly alarms: Alarms;
   readonly logger: ((...args: unknown[]) => void) | undefined;
-  readonly inspect: ((event: { type: string }) => void) | undefined;
+  readonly inspect: Inspect | undefined;
   /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
   claim(stream: string): void;
   deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined, child?: string): Promise<unknown>;
@@ -101,6 +102,8 @@ interface Flight {
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const NO_EFFECTS: UserEffect[] = [];
+/** What it takes beside its state: XState's objects and these. */
+const BYTES_OF_A_CELL = 6 * 1024;
 const MAX_IN_FLIGHT = 1024;
 const SNAPSHOTS_KEPT = 2;
 const nothing = () => {};
@@ -144,8 +147,11 @@ export class ActorCell {
   /** No more is computed; when nothing is in flight it is woken anew. */
   #broken: { readonly error: unknown } | undefined;
   #at = 0;
+  /** Since the last snapshot. */
   #entries = 0;
   #bytes = 0;
+  /** Of the state, encoded, when that was last done. */
+  #stateBytes = 0;
   #hashed = 0;
   #snapshotDue = false;
   #snapshotting = 0;
@@ -175,7 +181,7 @@ export class ActorCell {
 
   /** About how much memory it takes. */
   get bytes(): number {
-    return 2048 + this.#bytes;
+    return BYTES_OF_A_CELL + 2 * this.#stateBytes;
   }
 
   get tree(): Tree {
@@ -401,7 +407,7 @@ export class ActorCell {
 
   #take(tree: Tree, revision: number, at: number): void {
     this.#tree = tree;
-    tree.live = true;
+    if (!tree.live) tree.introduce();
     this.#failures.clear();
     this.#revision = revision;
     this.#at = at;
@@ -613,7 +619,9 @@ export class ActorCell {
       (error) => this.#tree === tree && this.#failed(landing, error),
     );
     if (turn?.timersChanged) this.#rearm();
-    if (this.#entries >= this.plan.snapshotEntries || isOver(tree.computed)) this.#snapshotDue = true;
+    if (this.plan.snapshotBytes !== Number.POSITIVE_INFINITY) this.#bytes += sizeOf(entry.data);
+    if (this.#entries >= this.plan.snapshotEntries || this.#bytes >= this.plan.snapshotBytes || isOver(tree.computed))
+      this.#snapshotDue = true;
   }
 
   /** A stream that was deleted goes on where it was. */
@@ -654,7 +662,9 @@ export class ActorCell {
   #hash(): number | undefined {
     this.#hashed = 0;
     try {
-      return hashOf(this.#tree);
+      const { hash, bytes } = hashOf(this.#tree);
+      this.#stateBytes = bytes;
+      return hash;
     } catch (error) {
       this.#hashed = Number.NEGATIVE_INFINITY; // said once
       this.#host.report(error, this, 'the checksum of its state');
@@ -884,6 +894,8 @@ const FINAL: ReadonlySet<string> = new Set([
   'ERR_VARVE_DIVERGED',
   'ERR_VARVE_CORRUPT',
 ]);
+
+const sizeOf = (data: unknown): number => jsonCodec.encode(data).length;
 
 const isOver = ({ status }: { readonly status: string }): boolean => status !== 'active';
 

@@ -9,7 +9,7 @@
  * Machines and transition functions in the tree are computed. Promises, callbacks and observables are *outside*: they are
  * run by effects, and what they send comes back as input. So a turn depends on its input and nothing else.
  */
-import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, Snapshot } from 'xstate';
+import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, InspectionEvent, Snapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
 import {
   childAddress,
@@ -115,8 +115,11 @@ export interface TreePlan {
   /** Told of what is sent to another durable actor by somebody else than a transition. */
   onMessage(to: DurableAddress, event: AnyEventObject): void;
   readonly logger: ((...args: unknown[]) => void) | undefined;
-  readonly inspect: ((event: { type: string }) => void) | undefined;
+  readonly inspect: Inspect | undefined;
 }
+
+/** XState's inspection events, as `createActor`'s option `inspect` gets them. */
+export type Inspect = (event: InspectionEvent) => void;
 
 type Phase = 'idle' | 'computing' | 'restoring' | 'dropped';
 
@@ -183,6 +186,15 @@ export class Tree {
         else this.#deliver(this.#nodes.get(timer.source)?.actor, target, event);
       }
     });
+  }
+
+  /** Inspectors are told of each actor that is there: they know only those that they have heard of. */
+  introduce(): void {
+    const { inspect, id } = this.#plan;
+    this.live = true;
+    if (inspect === undefined) return;
+    for (const { actor } of this.#nodes.values())
+      inspect({ type: '@xstate.actor', actorRef: actor as unknown as AnyActor, rootId: id });
   }
 
   /** Makes the results of a turn visible. */
@@ -341,6 +353,7 @@ export class Tree {
     if (this.#parent !== undefined) actor._parent = durable(this.#parent.machine, this.#parent.id);
     this.#takeOver(actor);
     this.#root = this.#adopt(actor, ROOT);
+    if (this.live) this.introduce();
   };
 
   /** From here on all that actors of this system do to each other passes here. */
@@ -355,7 +368,8 @@ export class Tree {
         const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
         this.#adopt(actor, childAddress(parent.address, actor.id));
       }
-      if (inspect !== undefined && this.live) inspect(event);
+      if (inspect !== undefined && this.live)
+        inspect({ ...event, rootId: this.#plan.id } as unknown as InspectionEvent);
     };
     system._relay = (source, target, event) => {
       if (this.#phase === 'restoring' || this.#phase === 'dropped') return;
@@ -516,6 +530,25 @@ export class Tree {
     });
     return at < 0 ? undefined : this.#timers.splice(at, 1)[0];
   }
+}
+
+/** A tree that nobody listens to: to look at the past. */
+export function bareTree(
+  { machine, name }: { readonly machine: AnyStateMachine; readonly name: string },
+  stream: string,
+  inspect?: Inspect,
+): Tree {
+  const tree = new Tree({
+    machine,
+    id: stream,
+    address: { machine: name, id: stream.slice(name.length + 1) },
+    onInput: () => {},
+    onMessage: () => {},
+    logger: undefined,
+    inspect,
+  });
+  tree.live = inspect !== undefined;
+  return tree;
 }
 
 function newTurn(): Turn {

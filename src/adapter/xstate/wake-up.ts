@@ -88,10 +88,11 @@ export async function wakeUp(
   return replay.result();
 }
 
-/** A checksum of what an actor would be restored from. */
-export function hashOf(tree: Tree): number {
+/** A checksum of what an actor would be restored from, and how many bytes that has. */
+export function hashOf(tree: Tree): { readonly hash: number; readonly bytes: number } {
   const bytes = jsonCodec.encode(packErrors(tree.persist()));
-  return crc32c(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return { hash: crc32c(view, 0, bytes.length), bytes: bytes.length };
 }
 
 export function stateOf(tree: Tree, rest: Omit<ActorState, 'tree'>): ActorState {
@@ -191,7 +192,7 @@ class Replay {
     }
     if (hash === undefined) return;
     const checked = !old || (this.#plan.migrate === undefined && this.#plan.upcast === undefined);
-    if (checked && hash !== hashOf(this.#tree)) throw this.#diverged(event, 'leads to another state than before');
+    if (checked && hash !== hashOf(this.#tree).hash) throw this.#diverged(event, 'leads to another state than before');
     this.#trusted = revision + 1;
   }
 
