@@ -247,12 +247,12 @@ export class ActorCell {
     await this.#append('ended', { type: 'xstate.stop', data: packErrors(reason) }, {}, () => this.#finishEnd(reason));
   }
 
-  /** Leaves memory at once; what is under way fails with `error`. Its journal is as it is. */
-  leave(error: VarveError): void {
+  /** Leaves memory at once; what is under way fails. Its journal is as it is. */
+  leave(): void {
     if (this.#state === 'gone') return;
     this.#drop();
     this.#state = 'gone';
-    this.#rejectAll(error);
+    if (this.#flights.length + this.#queue.length > 0) this.#rejectAll(hostClosed(this.stream));
     this.#host.quiet(this);
   }
 

@@ -488,7 +488,7 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   #forget(cell: ActorCell): void {
-    cell.leave(hostClosed(cell.stream));
+    cell.leave();
     this.#cells.delete(cell.stream);
     this.#recent.delete(cell.stream);
     release(this.#store, cell.stream, this);

@@ -135,6 +135,8 @@ export class Tree {
   #delays = 0;
   #restored = 0;
   #root: Node | undefined;
+  /** What the root has told of itself last. */
+  #told: unknown;
   #parent: DurableParent | undefined;
   /** It is not replayed any more: inspectors are told. */
   live = false;
@@ -324,6 +326,11 @@ export class Tree {
     } finally {
       this.#phase = 'idle';
     }
+    // XState makes of what a transition throws a state of its own, which is the only one that the root does not tell of.
+    const { _snapshot: result } = this.#rootNode.actor;
+    if (result.status === 'error' && result !== this.#told && this.#rootNode.computed !== undefined) {
+      turn.thrown = { error: result.error };
+    }
     for (const node of this.#nodes.values()) {
       const { actor } = node;
       if (!node.outside && actor._snapshot !== node.computed) {
@@ -363,6 +370,7 @@ export class Tree {
     system.varveId = this.#plan.address.id;
     system._bookId = () => (this.#phase === 'restoring' ? `r:${this.#restored++}` : `x:${this.#sessions++}`);
     system._sendInspectionEvent = (event) => {
+      if (event.type === '@xstate.snapshot' && event.actorRef === this.#root?.actor) this.#told = event.snapshot;
       if (event.type === '@xstate.actor' && this.#root !== undefined) {
         const actor = event.actorRef as Actor;
         const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
@@ -473,28 +481,11 @@ export class Tree {
         throw new Error(`The snapshot of '${actor.id}' can't be read while it is being made.`);
       return snapshot;
     };
-    if (address === ROOT) actor.logic = this.#noticing(actor.logic);
   }
 
   #caught({ type, exec, info, params }: ExecutableAction, address: string): void {
     if (exec === undefined) return;
     this.#turn.effects.push({ kind: 'action', type, address, run: () => exec(info, params) });
-  }
-
-  /** XState makes of an error in a transition a state of its own; here it is known for what it is. */
-  #noticing(logic: Actor['logic']): Actor['logic'] {
-    return Object.create(logic, {
-      transition: {
-        value: (...args: Parameters<typeof logic.transition>) => {
-          try {
-            return logic.transition(...args);
-          } catch (error) {
-            this.#turn.thrown = { error };
-            throw error;
-          }
-        },
-      },
-    });
   }
 
   #guardOutside(node: Node): void {

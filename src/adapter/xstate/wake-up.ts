@@ -61,7 +61,7 @@ export interface WakeOptions {
   readonly fromStart?: boolean;
 }
 
-type Journal = Pick<EventStore, 'readSnapshot' | 'readStream'>;
+type Journal = Pick<EventStore, 'readSnapshot' | 'readStream' | 'streamHead'>;
 
 /**
  * Brings `tree`, which is new, to where the journal ends; undefined where there is none. Rejects with
@@ -74,6 +74,7 @@ export async function wakeUp(
   tree: Tree,
   { upTo, fromStart = false }: WakeOptions = {},
 ): Promise<Woken | undefined> {
+  if ((await journal.streamHead(stream)) === undefined) return undefined; // cheaper than to look for what is not there
   const query = upTo === undefined ? {} : { atOrBefore: BigInt(upTo) };
   const snapshot = fromStart ? undefined : await journal.readSnapshot<ActorState>(stream, query);
   const replay = new Replay(plan, stream, tree);
