@@ -52,6 +52,11 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
     this.#known = known;
   }
 
+  /** It is started already. Here so that code which has an actor of XState's runs with this one. */
+  start(): this {
+    return this;
+  }
+
   /**
    * Sends an event: it is computed, journalled, and then visible. Resolves with the snapshot that it has led to. Events are
    * taken in the order of the calls, awaited or not.
