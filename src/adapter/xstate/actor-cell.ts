@@ -17,6 +17,7 @@ import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
 import { type DurableAddress, type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
 import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
+import { asOfChild } from './durable-child.js';
 import { Effects, type Verdict } from './effects.js';
 import {
   checkEvent,
@@ -41,6 +42,7 @@ import {
   noteMessage,
   senderOf,
   stateOf,
+  type Undone,
   wakeUp,
 } from './wake-up.js';
 
@@ -217,6 +219,7 @@ export class ActorCell {
         this.#host.busy(this);
         this.#waking = this.#wake(start).finally(() => {
           this.#waking = undefined;
+          if (this.#broken !== undefined && this.#state === 'live') this.#break(this.#broken.error);
           this.#settled();
         });
       }
@@ -241,10 +244,12 @@ export class ActorCell {
 
   /** Ends it for good: nothing is carried out any more, its children are stopped. */
   async end(status: 'error' | 'stopped', error?: unknown): Promise<void> {
+    if (this.#state === 'waking') await this.#waking?.catch(nothing); // whoever wakes it is told
     if (this.#state !== 'live' || this.#end !== undefined) return;
     const reason: Ended = error === undefined ? { status } : { status, error };
     this.#end = reason;
-    await this.#append('ended', { type: 'xstate.stop', data: packErrors(reason) }, {}, () => this.#finishEnd(reason));
+    const entry = { type: 'xstate.stop', data: packErrors(reason) };
+    await this.#append('ended', entry, NO_FIELDS, () => this.#finishEnd(reason), this.#now(), this.#lastWords(reason));
   }
 
   /** Leaves memory at once; what is under way fails. Its journal is as it is. */
@@ -256,6 +261,15 @@ export class ActorCell {
     this.#host.quiet(this);
   }
 
+  /** A durable parent is told of a child that fails. */
+  #lastWords({ status, error }: Ended): UserEffect[] {
+    const parent = this.#parent;
+    if (parent === undefined || status !== 'error') return [];
+    const { id } = this.#tree.root;
+    const event = asOfChild({ type: `xstate.error.actor.${id}`, error, actorId: id }, id, parent);
+    return [{ kind: 'message', to: { machine: parent.machine, id: parent.id }, event, child: parent.child }];
+  }
+
   /** The host goes: what fails from now on is not tried again in this life. */
   drain(): void {
     this.#draining = true;
@@ -265,7 +279,7 @@ export class ActorCell {
   /** Tells the journal what was carried out. */
   async mark(): Promise<void> {
     if (this.#state !== 'live' && this.#state !== 'ended') return;
-    if (!this.#unmarkedAt(this.#effects.done) || this.#end !== undefined || this.#broken !== undefined) return;
+    if (!this.#unmarkedAt(this.#effects.done) || this.#broken !== undefined) return;
     await this.#append('mark', { type: 'varve.mark', data: null }, {}, nothing);
   }
 
@@ -315,11 +329,15 @@ export class ActorCell {
         woken.ended === undefined ? visible : ({ ...visible, ...woken.ended } as typeof visible),
       );
       this.#state = isOver(tree.visible) || this.#end !== undefined ? 'ended' : 'live';
-      if (this.#end === undefined) for (const undone of woken.undone) this.#effects.add(undone);
+      const undone = this.#end === undefined ? woken.undone : woken.undone.map(onlyMessages);
+      for (const of of undone) this.#effects.add(of);
       if (this.#state === 'live') {
         this.#resume();
         this.#rearm();
-      } else alarms.clear(this.stream);
+      } else {
+        alarms.clear(this.stream);
+        this.observers.end(this.#shown.snapshot as AnyMachineSnapshot);
+      }
     } catch (error) {
       if ((this.#state as CellState) !== 'gone') this.#state = 'empty';
       tree.drop();
@@ -558,6 +576,7 @@ export class ActorCell {
     fields: Partial<NewEntry['metadata']>,
     then: () => void,
     at = this.#now(),
+    effects = NO_EFFECTS,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const { computed: snapshot } = this.#tree;
@@ -565,7 +584,7 @@ export class ActorCell {
         then();
         resolve();
       };
-      this.#journal(kind, entry, fields, at, { turn: undefined, snapshot, resolve: land, reject });
+      this.#journal(kind, entry, fields, at, { turn: undefined, effects, snapshot, resolve: land, reject });
     });
   }
 
@@ -575,11 +594,12 @@ export class ActorCell {
     entry: { readonly type: string; readonly data: unknown },
     fields: Partial<NewEntry['metadata']>,
     at: number,
-    { turn, ...flight }: Pick<Flight, 'turn' | 'snapshot' | 'resolve' | 'reject'>,
+    { turn, ...flight }: Pick<Flight, 'turn' | 'snapshot' | 'resolve' | 'reject'> & { effects?: UserEffect[] },
   ): void {
     const tree = this.#tree;
     const revision = this.#revision + 1;
-    const effects = turn === undefined || turn.effects.length === 0 ? NO_EFFECTS : turn.effects.filter(isUserEffect);
+    let { effects = NO_EFFECTS } = flight;
+    if (turn !== undefined && turn.effects.length > 0) effects = turn.effects.filter(isUserEffect);
     const { version } = this.plan;
     const { done } = this.#effects;
     if (effects.length > 0) this.#effectful = revision;
@@ -695,7 +715,10 @@ export class ActorCell {
         }
         this.observers.next(snapshot);
         if (isOver(snapshot)) this.#over(snapshot);
-      } else this.#shown.revision = Math.max(this.#shown.revision, revision);
+      } else {
+        this.#shown.revision = Math.max(this.#shown.revision, revision);
+        if (effects.length > 0) this.#effects.add({ revision, effects });
+      }
       first.resolve(snapshot);
     }
     if (this.#broken !== undefined) return;
@@ -715,7 +738,10 @@ export class ActorCell {
   }
 
   #finishEnd(end: Ended): void {
+    const { undone, done } = this.#effects;
     this.#effects.stop();
+    this.#effects = new Effects(this.#effectHost(this.#tree), done);
+    for (const of of undone) this.#effects.add(onlyMessages(of));
     this.#tree.drop();
     this.#end = end;
     const snapshot = { ...this.#tree.visible, ...end } as AnyMachineSnapshot;
@@ -894,6 +920,11 @@ const FINAL: ReadonlySet<string> = new Set([
   'ERR_VARVE_DIVERGED',
   'ERR_VARVE_CORRUPT',
 ]);
+
+const onlyMessages = ({ revision, effects }: Undone): Undone => ({
+  revision,
+  effects: effects.filter(({ kind }) => kind === 'message'),
+});
 
 const sizeOf = (data: unknown): number => jsonCodec.encode(data).length;
 
