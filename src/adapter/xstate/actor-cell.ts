@@ -12,10 +12,12 @@ import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
 import type { Ack } from '../../options.js';
 import type { EventStore } from '../event-store/event-store.js';
+import { jsonCodec } from '../event-store/json-codec.js';
 import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
 import { type DurableAddress, type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
 import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
+import { asOfChild } from './durable-child.js';
 import { Effects, type Verdict } from './effects.js';
 import {
   checkEvent,
@@ -29,7 +31,7 @@ import {
 import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
-import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
+import { type Input, type Inspect, type Node, Tree, type Turn, type UserEffect } from './tree.js';
 import {
   type Ended,
   hashOf,
@@ -40,6 +42,7 @@ import {
   noteMessage,
   senderOf,
   stateOf,
+  type Undone,
   wakeUp,
 } from './wake-up.js';
 
@@ -50,7 +53,7 @@ export interface CellHost {
   readonly ack: Ack;
   readonly alarms: Alarms;
   readonly logger: ((...args: unknown[]) => void) | undefined;
-  readonly inspect: ((event: { type: string }) => void) | undefined;
+  readonly inspect: Inspect | undefined;
   /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
   claim(stream: string): void;
   /** Resolves when all that was acknowledged can be read. */
@@ -103,6 +106,8 @@ interface Flight {
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 const NO_EFFECTS: UserEffect[] = [];
+/** What it takes beside its state: XState's objects and these. */
+const BYTES_OF_A_CELL = 6 * 1024;
 const MAX_IN_FLIGHT = 1024;
 const SNAPSHOTS_KEPT = 2;
 const nothing = () => {};
@@ -148,8 +153,11 @@ export class ActorCell {
   /** What nobody has sent has thrown: it is ended as soon as it is awake again. */
   #hopeless: { readonly error: unknown } | undefined;
   #at = 0;
+  /** Since the last snapshot. */
   #entries = 0;
   #bytes = 0;
+  /** Of the state, encoded, when that was last done. */
+  #stateBytes = 0;
   #hashed = 0;
   #snapshotDue = false;
   #snapshotting = 0;
@@ -179,7 +187,7 @@ export class ActorCell {
 
   /** About how much memory it takes. */
   get bytes(): number {
-    return 2048 + this.#bytes;
+    return BYTES_OF_A_CELL + 2 * this.#stateBytes;
   }
 
   get tree(): Tree {
@@ -241,19 +249,30 @@ export class ActorCell {
 
   /** Ends it for good: nothing is carried out any more, its children are stopped. */
   async end(status: 'error' | 'stopped', error?: unknown): Promise<void> {
+    if (this.#state === 'waking') await this.#waking?.catch(nothing); // whoever wakes it is told
     if (this.#state !== 'live' || this.#end !== undefined) return;
     const reason: Ended = error === undefined ? { status } : { status, error };
     this.#end = reason;
-    await this.#append('ended', { type: 'xstate.stop', data: packErrors(reason) }, {}, () => this.#finishEnd(reason));
+    const entry = { type: 'xstate.stop', data: packErrors(reason) };
+    await this.#append('ended', entry, NO_FIELDS, () => this.#finishEnd(reason), this.#now(), this.#lastWords(reason));
   }
 
-  /** Leaves memory at once; what is under way fails with `error`. Its journal is as it is. */
-  leave(error: VarveError): void {
+  /** Leaves memory at once; what is under way fails. Its journal is as it is. */
+  leave(): void {
     if (this.#state === 'gone') return;
     this.#drop();
     this.#state = 'gone';
-    this.#rejectAll(error);
+    if (this.#flights.length + this.#queue.length > 0) this.#rejectAll(hostClosed(this.stream));
     this.#host.quiet(this);
+  }
+
+  /** A durable parent is told of a child that fails. */
+  #lastWords({ status, error }: Ended): UserEffect[] {
+    const parent = this.#parent;
+    if (parent === undefined || status !== 'error') return [];
+    const { id } = this.#tree.root;
+    const event = asOfChild({ type: `xstate.error.actor.${id}`, error, actorId: id }, id, parent);
+    return [{ kind: 'message', to: { machine: parent.machine, id: parent.id }, event, child: parent.child }];
   }
 
   /** The host goes: what fails from now on is not tried again in this life. */
@@ -265,7 +284,7 @@ export class ActorCell {
   /** Tells the journal what was carried out. */
   async mark(): Promise<void> {
     if (this.#state !== 'live' && this.#state !== 'ended') return;
-    if (!this.#unmarkedAt(this.#effects.done) || this.#end !== undefined || this.#broken !== undefined) return;
+    if (!this.#unmarkedAt(this.#effects.done) || this.#broken !== undefined) return;
     await this.#append('mark', { type: 'varve.mark', data: null }, {}, nothing);
   }
 
@@ -316,13 +335,17 @@ export class ActorCell {
         woken.ended === undefined ? visible : ({ ...visible, ...woken.ended } as typeof visible),
       );
       this.#state = isOver(tree.visible) || this.#end !== undefined ? 'ended' : 'live';
-      if (this.#end === undefined) for (const undone of woken.undone) this.#effects.add(undone);
+      const undone = this.#end === undefined ? woken.undone : woken.undone.map(onlyMessages);
+      for (const of of undone) this.#effects.add(of);
       if (this.#state === 'live') {
         if (this.#hopeless === undefined) {
           this.#resume();
           this.#rearm();
         } else this.end('error', this.#hopeless.error).catch((error) => this.#host.report(error, this, 'ending'));
-      } else alarms.clear(this.stream);
+      } else {
+        alarms.clear(this.stream);
+        this.observers.end(this.#shown.snapshot as AnyMachineSnapshot);
+      }
     } catch (error) {
       if ((this.#state as CellState) !== 'gone') this.#state = 'empty';
       tree.drop();
@@ -410,7 +433,7 @@ export class ActorCell {
 
   #take(tree: Tree, revision: number, at: number): void {
     this.#tree = tree;
-    tree.live = true;
+    if (!tree.live) tree.introduce();
     this.#failures.clear();
     this.#revision = revision;
     this.#at = at;
@@ -567,6 +590,7 @@ export class ActorCell {
     fields: Partial<NewEntry['metadata']>,
     then: () => void,
     at = this.#now(),
+    effects = NO_EFFECTS,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const { computed: snapshot } = this.#tree;
@@ -574,7 +598,7 @@ export class ActorCell {
         then();
         resolve();
       };
-      this.#journal(kind, entry, fields, at, { turn: undefined, snapshot, resolve: land, reject });
+      this.#journal(kind, entry, fields, at, { turn: undefined, effects, snapshot, resolve: land, reject });
     });
   }
 
@@ -584,11 +608,12 @@ export class ActorCell {
     entry: { readonly type: string; readonly data: unknown },
     fields: Partial<NewEntry['metadata']>,
     at: number,
-    { turn, ...flight }: Pick<Flight, 'turn' | 'snapshot' | 'resolve' | 'reject'>,
+    { turn, ...flight }: Pick<Flight, 'turn' | 'snapshot' | 'resolve' | 'reject'> & { effects?: UserEffect[] },
   ): void {
     const tree = this.#tree;
     const revision = this.#revision + 1;
-    const effects = turn === undefined || turn.effects.length === 0 ? NO_EFFECTS : turn.effects.filter(isUserEffect);
+    let { effects = NO_EFFECTS } = flight;
+    if (turn !== undefined && turn.effects.length > 0) effects = turn.effects.filter(isUserEffect);
     const { version } = this.plan;
     const { done } = this.#effects;
     if (effects.length > 0) this.#effectful = revision;
@@ -628,7 +653,9 @@ export class ActorCell {
       (error) => this.#tree === tree && this.#failed(landing, error),
     );
     if (turn?.timersChanged) this.#rearm();
-    if (this.#entries >= this.plan.snapshotEntries || isOver(tree.computed)) this.#snapshotDue = true;
+    if (this.plan.snapshotBytes !== Number.POSITIVE_INFINITY) this.#bytes += sizeOf(entry.data);
+    if (this.#entries >= this.plan.snapshotEntries || this.#bytes >= this.plan.snapshotBytes || isOver(tree.computed))
+      this.#snapshotDue = true;
   }
 
   /** A stream that was deleted goes on where it was. */
@@ -669,7 +696,9 @@ export class ActorCell {
   #hash(): number | undefined {
     this.#hashed = 0;
     try {
-      return hashOf(this.#tree);
+      const { hash, bytes } = hashOf(this.#tree);
+      this.#stateBytes = bytes;
+      return hash;
     } catch (error) {
       this.#hashed = Number.NEGATIVE_INFINITY; // said once
       this.#host.report(error, this, 'the checksum of its state');
@@ -700,7 +729,10 @@ export class ActorCell {
         }
         this.observers.next(snapshot);
         if (isOver(snapshot)) this.#over(snapshot);
-      } else this.#shown.revision = Math.max(this.#shown.revision, revision);
+      } else {
+        this.#shown.revision = Math.max(this.#shown.revision, revision);
+        if (effects.length > 0) this.#effects.add({ revision, effects });
+      }
       first.resolve(snapshot);
     }
     if (this.#broken !== undefined) return;
@@ -720,7 +752,10 @@ export class ActorCell {
   }
 
   #finishEnd(end: Ended): void {
+    const { undone, done } = this.#effects;
     this.#effects.stop();
+    this.#effects = new Effects(this.#effectHost(this.#tree), done);
+    for (const of of undone) this.#effects.add(onlyMessages(of));
     this.#tree.drop();
     this.#end = end;
     const snapshot = { ...this.#tree.visible, ...end } as AnyMachineSnapshot;
@@ -899,6 +934,13 @@ const FINAL: ReadonlySet<string> = new Set([
   'ERR_VARVE_DIVERGED',
   'ERR_VARVE_CORRUPT',
 ]);
+
+const onlyMessages = ({ revision, effects }: Undone): Undone => ({
+  revision,
+  effects: effects.filter(({ kind }) => kind === 'message'),
+});
+
+const sizeOf = (data: unknown): number => jsonCodec.encode(data).length;
 
 const isOver = ({ status }: { readonly status: string }): boolean => status !== 'active';
 

@@ -3,6 +3,7 @@ import type { AnyStateMachine, EventFromLogic, Snapshot, SnapshotFrom, Subscript
 import type { PullStream } from '../../streams/pull-stream.js';
 import type { HistoryEntry } from './history.js';
 import type { SnapshotObserver } from './observers.js';
+import type { Inspect } from './tree.js';
 
 interface Known {
   readonly snapshot: unknown;
@@ -17,7 +18,8 @@ export interface HandleHost {
   subscribe(stream: string, observer: SnapshotObserver): () => void;
   on(stream: string, type: string, listener: (event: unknown) => void): () => void;
   history(stream: string, from: number): PullStream<HistoryEntry>;
-  at(stream: string, revision: number | undefined): Promise<unknown>;
+  at(stream: string, revision: number): Promise<unknown>;
+  replay(stream: string, inspect: Inspect): Promise<void>;
   persist(stream: string): Promise<Snapshot<unknown>>;
   stop(stream: string): Promise<void>;
 }
@@ -48,6 +50,11 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
     this.id = id;
     this.stream = stream;
     this.#known = known;
+  }
+
+  /** It is started already. Here so that code which has an actor of XState's runs with this one. */
+  start(): this {
+    return this;
   }
 
   /**
@@ -121,6 +128,14 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
   /** The state as it was behind a revision: replayed, without effects. Rejects as waking does. */
   at(revision: number): Promise<SnapshotFrom<Machine>> {
     return this.#host.at(this.stream, revision) as Promise<SnapshotFrom<Machine>>;
+  }
+
+  /**
+   * Its whole history again, for an inspector: XState's inspection events as they came when it happened. No effect is
+   * carried out. Rejects as waking does.
+   */
+  replay(inspect: Inspect): Promise<void> {
+    return this.#host.replay(this.stream, inspect);
   }
 
   /** As XState persists an actor: plain data. */

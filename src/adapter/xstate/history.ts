@@ -27,6 +27,22 @@ export interface HistoryEntry {
   readonly to?: DurableAddress;
 }
 
+/** An entry of any actor of a machine, as `host.entries` tells it. */
+export interface MachineEntry extends HistoryEntry {
+  readonly machine: string;
+  readonly id: string;
+  /** Place among all events of the store: where a read model goes on after a restart. */
+  readonly position: bigint;
+}
+
+/** Undefined for entries that only keep the books. */
+export function machineEntry(recorded: RecordedEvent): MachineEntry | undefined {
+  const { stream, position } = recorded;
+  const dash = stream.indexOf('-');
+  const entry = historyEntry(recorded);
+  return entry && { ...entry, machine: stream.slice(0, dash), id: stream.slice(dash + 1), position };
+}
+
 /** Undefined for entries that only keep the books. */
 export function historyEntry(recorded: RecordedEvent): HistoryEntry | undefined {
   const metadata = metadataOf(recorded);

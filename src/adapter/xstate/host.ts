@@ -6,8 +6,9 @@ import { LRUCache } from 'lru-cache';
 import type { AnyEventObject, AnyStateMachine, InputFrom, Snapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
 import { type Ack, type Check, callback, checkAll, integer, invalid, oneOf } from '../../options.js';
+import type { LiveStream } from '../../streams/pull-stream.js';
 import { checkStream } from '../event-store/event-input.js';
-import { EventStore } from '../event-store/event-store.js';
+import { type AllFrom, EventStore } from '../event-store/event-store.js';
 import { ActorCell, type CellHost } from './actor-cell.js';
 import { hostClosed } from './actor-errors.js';
 import { type DurableAddress, parentAddress, streamOf } from './address.js';
@@ -16,12 +17,12 @@ import { type Clock, clockCheck, systemClock } from './clock.js';
 import { DurableActor } from './durable-actor.js';
 import { START_CHILD, STOP_CHILD } from './durable-child.js';
 import type { Verdict } from './effects.js';
-import { readHistory } from './history.js';
+import { type MachineEntry, machineEntry, readHistory } from './history.js';
 import { type MachineOptions, type MachinePlan, planMachine } from './machine-plan.js';
 import { Observers } from './observers.js';
 import { claim, release } from './owners.js';
 import { checkXState } from './seam.js';
-import { Tree } from './tree.js';
+import { bareTree, type Inspect } from './tree.js';
 import { readWakeTable } from './wake-table.js';
 import { wakeUp } from './wake-up.js';
 
@@ -54,7 +55,7 @@ export interface ActorHostOptions<Known extends Machines = Machines> {
   /** Where `log` actions go. Default: XState's. */
   logger?: (...args: unknown[]) => void;
   /** Told of XState's inspection events, as they are computed. */
-  inspect?: (event: { type: string }) => void;
+  inspect?: Inspect;
   /** Takes events for actors that another host runs. Without it `send` rejects with `ERR_VARVE_LEASE_LOST`. */
   forward?: (address: { machine: string; id: string }, event: AnyEventObject) => unknown;
   /**
@@ -225,6 +226,19 @@ export class ActorHost<Known extends Machines = Machines> {
     return this.#handle(machine, id, cell) as unknown as DurableActor<MachineOf<Known[Name]>>;
   }
 
+  /**
+   * All that happens to the actors of a machine: what has happened, then what happens, in one order; an RxJS observable
+   * and an async iterable. A read model keeps the `position` of the last entry with what it has made of it, and begins
+   * behind it (`from` is inclusive). For checkpoints that are kept for you there is `store.consume`.
+   */
+  entries(
+    machine: keyof Known & string,
+    options: { from?: AllFrom; signal?: AbortSignal } = {},
+  ): LiveStream<MachineEntry> {
+    if (!this.#plans.has(machine)) throw this.#unknown(machine);
+    return this.#store.subscribeToCategory(machine, options).choose(machineEntry);
+  }
+
   stats(): ActorHostStats {
     return { active: this.#cells.size, busy: this.#busy.size, alarms: this.#alarms.size, ...this.#counters };
   }
@@ -265,11 +279,13 @@ export class ActorHost<Known extends Machines = Machines> {
 
   #check(machine: string, id: string): string {
     if (this.#draining) throw hostClosed();
-    if (!this.#plans.has(machine)) {
-      throw invalid('machine', machine, `one of the host's: ${[...this.#plans.keys()].join(', ')}`);
-    }
+    if (!this.#plans.has(machine)) throw this.#unknown(machine);
     if (typeof id !== 'string' || id === '') throw invalid('id', id, 'a string that is not empty');
     return checkStream(streamOf(machine, id));
+  }
+
+  #unknown(machine: string): VarveError {
+    return invalid('machine', machine, `one of the host's: ${[...this.#plans.keys()].join(', ')}`);
   }
 
   #planOf(stream: string): MachinePlan {
@@ -315,7 +331,8 @@ export class ActorHost<Known extends Machines = Machines> {
     on: (stream: string, type: string, listener: (event: unknown) => void) =>
       this.#awake(stream).observers.on(type, listener),
     history: (stream: string, from: number) => readHistory(this.#store, stream, from, () => this.#caughtUp(stream)),
-    at: (stream: string, revision: number | undefined) => this.#at(stream, revision),
+    at: (stream: string, revision: number) => this.#at(stream, revision),
+    replay: (stream: string, inspect: Inspect) => this.#replay(stream, inspect),
     persist: async (stream: string): Promise<Snapshot<unknown>> => {
       const cell = this.#cellOf(stream);
       await cell.wake();
@@ -349,9 +366,7 @@ export class ActorHost<Known extends Machines = Machines> {
     child: string | undefined,
   ): Promise<void> {
     const { machine } = to;
-    if (!this.#plans.has(machine)) {
-      throw invalid('machine', machine, `one of the host's: ${[...this.#plans.keys()].join(', ')}`);
-    }
+    if (!this.#plans.has(machine)) throw this.#unknown(machine);
     const cell = this.#cellOf(checkStream(streamOf(machine, to.id)));
     try {
       if (event.type === START_CHILD) {
@@ -376,25 +391,24 @@ export class ActorHost<Known extends Machines = Machines> {
     return cell;
   }
 
-  async #at(stream: string, revision: number | undefined): Promise<unknown> {
-    if (revision !== undefined) integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
+  async #at(stream: string, revision: number): Promise<unknown> {
+    integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
     const plan = this.#planOf(stream);
-    const tree = new Tree({
-      machine: plan.machine,
-      id: stream,
-      address: { machine: plan.name, id: stream.slice(plan.name.length + 1) },
-      logger: undefined,
-      inspect: undefined,
-      onInput: () => {},
-      onMessage: () => {},
-    });
+    const tree = bareTree(plan, stream);
     await this.#caughtUp(stream);
-    const woken = await wakeUp(this.#store, plan, stream, tree, revision === undefined ? {} : { upTo: revision });
-    if (woken === undefined || (revision !== undefined && woken.revision < revision)) {
+    const woken = await wakeUp(this.#store, plan, stream, tree, { upTo: revision });
+    if (woken === undefined || woken.revision < revision) {
       throw invalid('revision', revision, `one that ${stream} has: 0 to ${woken?.revision ?? 'none'}`);
     }
     const { visible } = tree;
     return woken.ended === undefined ? visible : { ...visible, ...woken.ended };
+  }
+
+  async #replay(stream: string, inspect: Inspect): Promise<void> {
+    callback(inspect, 'inspect');
+    const plan = this.#planOf(stream);
+    await this.#caughtUp(stream);
+    await wakeUp(this.#store, plan, stream, bareTree(plan, stream, inspect), { fromStart: true });
   }
 
   /** Only what is durable can be read; more than that may have been acknowledged. */
@@ -482,7 +496,7 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   #forget(cell: ActorCell): void {
-    cell.leave(hostClosed(cell.stream));
+    cell.leave();
     this.#cells.delete(cell.stream);
     this.#recent.delete(cell.stream);
     release(this.#store, cell.stream, this);

@@ -43,7 +43,7 @@ export interface System {
   varveId?: string;
   _bookId(): string;
   _relay(source: Actor | undefined, target: Actor, event: AnyEventObject): void;
-  _sendInspectionEvent(event: { type: string; actorRef?: unknown }): void;
+  _sendInspectionEvent(event: { type: string; actorRef?: unknown; snapshot?: unknown }): void;
   _unregister(actor: Actor): void;
   scheduler: Scheduler;
 }

@@ -9,7 +9,7 @@
  * Machines and transition functions in the tree are computed. Promises, callbacks and observables are *outside*: they are
  * run by effects, and what they send comes back as input. So a turn depends on its input and nothing else.
  */
-import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, Snapshot } from 'xstate';
+import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, InspectionEvent, Snapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
 import {
   childAddress,
@@ -117,8 +117,11 @@ export interface TreePlan {
   /** Told of what is sent to another durable actor by somebody else than a transition. */
   onMessage(to: DurableAddress, event: AnyEventObject): void;
   readonly logger: ((...args: unknown[]) => void) | undefined;
-  readonly inspect: ((event: { type: string }) => void) | undefined;
+  readonly inspect: Inspect | undefined;
 }
+
+/** XState's inspection events, as `createActor`'s option `inspect` gets them. */
+export type Inspect = (event: InspectionEvent) => void;
 
 type Phase = 'idle' | 'computing' | 'restoring' | 'dropped';
 
@@ -134,6 +137,8 @@ export class Tree {
   #delays = 0;
   #restored = 0;
   #root: Node | undefined;
+  /** What the root has told of itself last. */
+  #told: unknown;
   #parent: DurableParent | undefined;
   /** It is not replayed any more: inspectors are told. */
   live = false;
@@ -185,6 +190,15 @@ export class Tree {
         else this.#deliver(this.#nodes.get(timer.source)?.actor, target, event);
       }
     });
+  }
+
+  /** Inspectors are told of each actor that is there: they know only those that they have heard of. */
+  introduce(): void {
+    const { inspect, id } = this.#plan;
+    this.live = true;
+    if (inspect === undefined) return;
+    for (const { actor } of this.#nodes.values())
+      inspect({ type: '@xstate.actor', actorRef: actor as unknown as AnyActor, rootId: id });
   }
 
   /** Makes the results of a turn visible. */
@@ -314,6 +328,11 @@ export class Tree {
     } finally {
       this.#phase = 'idle';
     }
+    // XState makes of what a transition throws a state of its own, which is the only one that the root does not tell of.
+    const { _snapshot: result } = this.#rootNode.actor;
+    if (result.status === 'error' && result !== this.#told && this.#rootNode.computed !== undefined) {
+      turn.thrown = { error: result.error };
+    }
     for (const node of this.#nodes.values()) {
       const { actor } = node;
       if (!node.outside && actor._snapshot !== node.computed) {
@@ -343,6 +362,7 @@ export class Tree {
     if (this.#parent !== undefined) actor._parent = durable(this.#parent.machine, this.#parent.id);
     this.#takeOver(actor);
     this.#root = this.#adopt(actor, ROOT);
+    if (this.live) this.introduce();
   };
 
   /** From here on all that actors of this system do to each other passes here. */
@@ -352,12 +372,14 @@ export class Tree {
     system.varveId = this.#plan.address.id;
     system._bookId = () => (this.#phase === 'restoring' ? `r:${this.#restored++}` : `x:${this.#sessions++}`);
     system._sendInspectionEvent = (event) => {
+      if (event.type === '@xstate.snapshot' && event.actorRef === this.#root?.actor) this.#told = event.snapshot;
       if (event.type === '@xstate.actor' && this.#root !== undefined) {
         const actor = event.actorRef as Actor;
         const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
         this.#adopt(actor, childAddress(parent.address, actor.id));
       }
-      if (inspect !== undefined && this.live) inspect(event);
+      if (inspect !== undefined && this.live)
+        inspect({ ...event, rootId: this.#plan.id } as unknown as InspectionEvent);
     };
     system._relay = (source, target, event) => {
       if (this.#phase === 'restoring' || this.#phase === 'dropped') return;
@@ -463,28 +485,11 @@ export class Tree {
         throw new Error(`The snapshot of '${actor.id}' can't be read while it is being made.`);
       return snapshot;
     };
-    if (address === ROOT) actor.logic = this.#noticing(actor.logic);
   }
 
   #caught({ type, exec, info, params }: ExecutableAction, address: string): void {
     if (exec === undefined) return;
     this.#turn.effects.push({ kind: 'action', type, address, run: () => exec(info, params) });
-  }
-
-  /** XState makes of an error in a transition a state of its own; here it is known for what it is. */
-  #noticing(logic: Actor['logic']): Actor['logic'] {
-    return Object.create(logic, {
-      transition: {
-        value: (...args: Parameters<typeof logic.transition>) => {
-          try {
-            return logic.transition(...args);
-          } catch (error) {
-            this.#turn.thrown = { error };
-            throw error;
-          }
-        },
-      },
-    });
   }
 
   #guardOutside(node: Node): void {
@@ -526,6 +531,25 @@ export class Tree {
   #loosen({ source, id }: Timer): void {
     for (const timer of this.#timers) if (timer.source === source && timer.id === id) timer.loose = true;
   }
+}
+
+/** A tree that nobody listens to: to look at the past. */
+export function bareTree(
+  { machine, name }: { readonly machine: AnyStateMachine; readonly name: string },
+  stream: string,
+  inspect?: Inspect,
+): Tree {
+  const tree = new Tree({
+    machine,
+    id: stream,
+    address: { machine: name, id: stream.slice(name.length + 1) },
+    onInput: () => {},
+    onMessage: () => {},
+    logger: undefined,
+    inspect,
+  });
+  tree.live = inspect !== undefined;
+  return tree;
 }
 
 function newTurn(): Turn {

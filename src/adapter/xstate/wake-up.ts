@@ -62,7 +62,7 @@ export interface WakeOptions {
   readonly fromStart?: boolean;
 }
 
-type Journal = Pick<EventStore, 'readSnapshot' | 'readStream'>;
+type Journal = Pick<EventStore, 'readSnapshot' | 'readStream' | 'streamHead'>;
 
 /**
  * Brings `tree`, which is new, to where the journal ends; undefined where there is none. Rejects with
@@ -75,6 +75,7 @@ export async function wakeUp(
   tree: Tree,
   { upTo, fromStart = false }: WakeOptions = {},
 ): Promise<Woken | undefined> {
+  if ((await journal.streamHead(stream)) === undefined) return undefined; // cheaper than to look for what is not there
   const query = upTo === undefined ? {} : { atOrBefore: BigInt(upTo) };
   const snapshot = fromStart ? undefined : await journal.readSnapshot<ActorState>(stream, query);
   const replay = new Replay(plan, stream, tree);
@@ -89,10 +90,11 @@ export async function wakeUp(
   return replay.result();
 }
 
-/** A checksum of what an actor would be restored from. */
-export function hashOf(tree: Tree): number {
+/** A checksum of what an actor would be restored from, and how many bytes that has. */
+export function hashOf(tree: Tree): { readonly hash: number; readonly bytes: number } {
   const bytes = jsonCodec.encode(canonical(packErrors(tree.persist())));
-  return crc32c(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return { hash: crc32c(view, 0, bytes.length), bytes: bytes.length };
 }
 
 export function stateOf(tree: Tree, rest: Omit<ActorState, 'tree'>): ActorState {
@@ -192,7 +194,7 @@ class Replay {
     }
     if (hash === undefined) return;
     const checked = !old || (this.#plan.migrate === undefined && this.#plan.upcast === undefined);
-    if (checked && hash !== hashOf(this.#tree)) throw this.#diverged(event, 'leads to another state than before');
+    if (checked && hash !== hashOf(this.#tree).hash) throw this.#diverged(event, 'leads to another state than before');
     this.#trusted = revision + 1;
   }
 

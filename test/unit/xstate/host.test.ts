@@ -53,6 +53,17 @@ describe('an actor', () => {
     await expect(actor.send({ type: 'INC' })).rejects.toMatchObject(code('ERR_VARVE_ACTOR_ENDED'));
   });
 
+  test('that has ended tells so whoever looks at it, asleep or not', async () => {
+    const { host, clock } = await made(world({ counter }, { passivateAfter: 10 }));
+    const actor = await host.actor('counter', '1');
+    await actor.send({ type: 'END' });
+    await host.settled(); // its last snapshot is saved
+    clock.increment(20);
+    expect(host.stats().active).toBe(0);
+    await new Promise<void>((complete) => actor.subscribe({ complete }));
+    expect(actor.getSnapshot().output).toBe(0);
+  });
+
   test('is one, however often it is asked for', async () => {
     const { host } = await made(world({ counter }));
     const actors = await Promise.all(Array.from({ length: 10 }, () => host.actor('counter', '1')));

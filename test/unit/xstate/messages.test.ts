@@ -166,4 +166,38 @@ describe('durableChild', () => {
     expect(child?.getSnapshot().status).toBe('stopped');
     await expect(child?.send({ type: 'PAY' })).rejects.toMatchObject(code('ERR_VARVE_ACTOR_ENDED'));
   });
+
+  test('tells its parent when its supervision gives it up', async () => {
+    const failing = setup({
+      actions: {
+        mail: () => {
+          throw new Error('no network');
+        },
+      },
+    }).createMachine({ entry: 'mail' });
+    const parent = setup({
+      types: {} as { context: { why: unknown } },
+      actors: { failing: durableChild('failing') },
+    }).createMachine({
+      context: { why: undefined },
+      initial: 'waiting',
+      states: {
+        waiting: {
+          invoke: {
+            src: 'failing',
+            onError: { target: 'failed', actions: assign({ why: ({ event }) => event.error }) },
+          },
+        },
+        failed: {},
+      },
+    });
+    const machines = { parent, failing: { machine: failing, supervision: { strategy: 'stop' as const } } };
+    const one = await made(world(machines));
+    const actor = await one.host.actor('parent', '1');
+    await one.host.settled();
+    expect(actor.getSnapshot()).toMatchObject({ value: 'failed', context: { why: { message: 'no network' } } });
+    const after = await made(one.crash(machines));
+    const again = await after.host.actor('parent', '1');
+    expect(again.getSnapshot()).toMatchObject({ value: 'failed', context: { why: { message: 'no network' } } });
+  });
 });

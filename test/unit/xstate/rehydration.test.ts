@@ -335,14 +335,18 @@ test('what was acknowledged at written is there when the actor comes back', asyn
 
 test.each(['a delayed transition', 'a result'])('%s that throws ends the actor, and is told', async (what) => {
   let runs = 0;
-  const fail = assign(() => {
-    throw new Error('no good');
-  });
-  const machine = setup({ actors: { job: fromPromise(async () => ++runs) } }).createMachine({
+  const machine = setup({
+    actors: { job: fromPromise(async () => ++runs) },
+    actions: {
+      fail: assign(() => {
+        throw new Error('no good');
+      }),
+    },
+  }).createMachine({
     context: {},
     ...(what === 'a result'
-      ? { invoke: { src: 'job', onDone: { actions: fail } } }
-      : { after: { 10: { actions: fail } } }),
+      ? { invoke: { src: 'job', onDone: { actions: 'fail' } } }
+      : { after: { 10: { actions: 'fail' } } }),
   });
   const before = await made(world({ m: machine }));
   const actor = await before.host.actor('m', '1');
