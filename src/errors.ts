@@ -56,8 +56,16 @@ export type VarveErrorCode =
   | 'ERR_VARVE_BACKUP'
   /** A checkpoint is not at the expected revision: somebody else has written it. Fields: `consumer`, `expected`, `actual`. */
   | 'ERR_VARVE_CHECKPOINT_CONFLICT'
-  /** A handler took longer than `handlerTimeout`: its consumer has lost its lease. Fields: `consumer`, `stream`. */
+  /** A handler took longer than `handlerTimeout`, or another host runs the actor. Fields: `consumer`, `stream`. */
   | 'ERR_VARVE_LEASE_LOST'
+  /** A durable actor has reached its final state, has failed or was stopped: it takes no more events. Fields: `stream`. */
+  | 'ERR_VARVE_ACTOR_ENDED'
+  /** A durable actor cannot take an event in its present state. Fields: `stream`, `eventType`. */
+  | 'ERR_VARVE_EVENT_REFUSED'
+  /** A machine computes something else at replay than it did before. Fields: `stream`, `revision`, `eventType`. */
+  | 'ERR_VARVE_DIVERGED'
+  /** A snapshot is of another version of its machine, and nothing makes one of the other. Fields: `stream`. */
+  | 'ERR_VARVE_MACHINE_VERSION'
   /** An operation of the operating system failed. Fields: `path`, `cause` (with the system's own `code`). */
   | 'ERR_VARVE_IO';
 
@@ -98,6 +106,8 @@ export interface VarveErrorFields {
   line?: number;
   /** Stream id. */
   stream?: string;
+  /** Revision of the event concerned, in its stream. */
+  revision?: bigint;
   /** Name of a consumer. */
   consumer?: string;
   /** Revision that the writer expected of the stream. */
@@ -126,6 +136,7 @@ export class VarveError extends Error implements VarveErrorFields {
   declare readonly schemaVersion?: number;
   declare readonly line?: number;
   declare readonly stream?: string;
+  declare readonly revision?: bigint;
   declare readonly consumer?: string;
   declare readonly expected?: 'any' | 'noStream' | 'newStream' | 'streamExists' | bigint;
   declare readonly actual?: 'noStream' | bigint;

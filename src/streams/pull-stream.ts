@@ -92,6 +92,20 @@ export class LiveStream<T> extends Observable<T> implements AsyncIterable<T> {
     }
   }
 
+  /** The same stream of what `make` makes of each item; what it makes undefined of is left out. */
+  choose<U>(make: (item: T) => U | undefined): LiveStream<U> {
+    const begin = this.#begin;
+    return new LiveStream<U>(async function* (signal) {
+      for await (const piece of begin(signal)) {
+        if (typeof piece === 'string') yield piece;
+        else {
+          const made = piece.map(make).filter((item) => item !== undefined);
+          if (made.length > 0) yield made;
+        }
+      }
+    });
+  }
+
   async *#items(signal: AbortSignal | undefined): AsyncGenerator<T[], void, undefined> {
     this.#status.next('catchingUp');
     for await (const piece of this.#begin(signal)) {

@@ -81,8 +81,16 @@ describe('examples', () => {
     ['node-eventstore.js', 'all 5 moves were told of'],
     ['automerge-repo.js', '1000 changes later: still 3 items'],
     ['crash-test.js', 'a payment whose sync fails: ERR_VARVE_PARTITION_FAILED'],
+    ['xstate-order.js', 'the payment service was called 3 times and has 0 € too much'],
+    ['xstate-traffic-light.js', 'it has changed at 32, 37, 62 s'],
   ])('%s ends well and cleans up', async (name, lastLine) => {
     expect(await run(name)).toMatchObject({ code: 0, stderr: '', lastLine });
+    expect(await readdir(scratch)).toEqual([]);
+  });
+
+  test('xstate-many-actors.js ends well with a few thousand of them', async () => {
+    const lastLine = 'a hundred of 3000 actors have counted to 200';
+    expect(await run('xstate-many-actors.js', ['--count', '3000'])).toMatchObject({ code: 0, stderr: '', lastLine });
     expect(await readdir(scratch)).toEqual([]);
   });
 

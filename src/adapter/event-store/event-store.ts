@@ -15,7 +15,7 @@ import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoi
 import type { EventCodec } from './codec.js';
 import { makeCodecRegistry } from './codec-registry.js';
 import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
-import { appendTransaction } from './commit-transaction.js';
+import { appendTransaction, durable } from './commit-transaction.js';
 import type { Consumer } from './consumer.js';
 import { type ConsumeOptions, planConsumer } from './consumer-options.js';
 import { Consumers } from './consumers.js';
@@ -235,6 +235,13 @@ export class EventStore {
     return writes.map(({ stream, events }, i) => ({ stream, ...toResult(committed[i] as Committed, events.length) }));
   }
 
+  /** Resolves when what is written of a stream is durable, so that reading sees it. Rejects as appending does. */
+  async whenDurable(stream: string): Promise<void> {
+    this.#core.refuseClosed();
+    checkStream(stream, true);
+    await durable(this.#core.partitionOf(stream).log);
+  }
+
   #write(
     stream: string,
     given: EventInput | readonly EventInput[],
@@ -434,13 +441,13 @@ export class EventStore {
     const plan = planConsumer(options);
     const from = this.#checkFrom(options.from ?? 'start');
     const core = this.#core;
-    const durable = () => core.partitions.map(({ log }) => log.durableLsn);
-    const end = durable(); // now, not when the lease is granted
+    const ends = () => core.partitions.map(({ log }) => log.durableLsn);
+    const end = ends(); // now, not when the lease is granted
     return this.#consumers.start(plan, async () => {
       if (from === 'end') return end;
       // What is not durable may come to nothing: the next events would be in its place.
-      const ends = durable();
-      return (await cursorsOf(core, from, false)).map((cursor, i) => Math.min(cursor - 1, ends[i] as number));
+      const durableEnds = ends();
+      return (await cursorsOf(core, from, false)).map((cursor, i) => Math.min(cursor - 1, durableEnds[i] as number));
     });
   }
 

@@ -69,6 +69,11 @@ function textOf(value: unknown, where: string): string {
   return isPlain(value, PLAIN_DEPTH) ? JSON.stringify(value) : TAGGED + writeTagged(value, where);
 }
 
+/** Throws what encoding would throw, without encoding what is plain. */
+export function checkEncodable(value: unknown, where: string): void {
+  if (!isPlain(value, PLAIN_DEPTH)) writeTagged(value, where);
+}
+
 /** True when JSON.parse gives back all of what JSON.stringify writes of `value`. False may also mean "not sure". */
 function isPlain(value: unknown, depth: number): boolean {
   switch (typeof value) {

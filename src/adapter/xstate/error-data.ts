@@ -1,0 +1,46 @@
+/**
+ * Errors as data. What a promise was rejected with is a part of the history, so an Error in an event or in a snapshot is
+ * kept as its name, message, stack, cause and own fields, and comes back as an `Error`; its class does not.
+ */
+
+const KEY = 'varve$error';
+
+/** `value`, with data in place of each Error. What holds none is given back itself. */
+export function packErrors(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Error) {
+    const { name, message, stack, cause } = value;
+    const fields = { ...value, name, message, stack, ...(cause === undefined ? {} : { cause }) };
+    return { [KEY]: copyChanged(fields, packErrors) };
+  }
+  return isPlain(value) ? copyChanged(value, packErrors) : value;
+}
+
+export function unpackErrors(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !isPlain(value)) return value;
+  if (!Object.hasOwn(value, KEY)) return copyChanged(value, unpackErrors);
+  const { message, ...fields } = unpackErrors((value as Record<string, unknown>)[KEY]) as Record<string, unknown>;
+  const error = new Error(String(message));
+  for (const [key, field] of Object.entries(fields)) {
+    const enumerable = key !== 'name' && key !== 'stack' && key !== 'cause';
+    Object.defineProperty(error, key, { value: field, enumerable, writable: true, configurable: true });
+  }
+  return error;
+}
+
+function copyChanged<T extends object>(value: T, change: (field: unknown) => unknown): T {
+  let copy: T | undefined;
+  for (const key of Object.keys(value)) {
+    const field = value[key as keyof T];
+    const changed = change(field);
+    if (changed === field) continue;
+    copy ??= Array.isArray(value) ? (value.slice() as unknown as T) : { ...value };
+    copy[key as keyof T] = changed as T[keyof T];
+  }
+  return copy ?? value;
+}
+
+export function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Array.isArray(value);
+}

@@ -1,0 +1,588 @@
+/**
+ * A durable actor's tree: the machine, and the actors that it has invoked and spawned, as one deterministic unit.
+ *
+ * XState computes, with its own actors and mailboxes; but nothing leaves. What a transition wants of the world is caught
+ * and becomes an *effect* of the turn: custom actions, emitted events, messages, promises and callbacks to be started or
+ * stopped. Whoever runs the turn carries them out when it is durable, or drops them at replay: the computation is the same.
+ * Delayed events are kept in a table and never armed here.
+ *
+ * Machines and transition functions in the tree are computed. Promises, callbacks and observables are *outside*: they are
+ * run by effects, and what they send comes back as input. So a turn depends on its input and nothing else.
+ */
+import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, InspectionEvent, Snapshot } from 'xstate';
+import { VarveError } from '../../errors.js';
+import {
+  childAddress,
+  type DurableAddress,
+  type DurableParent,
+  durable,
+  isDurableRef,
+  ROOT,
+  streamOf,
+} from './address.js';
+import { asOfChild, isRemote, remoteAddress, STOP_CHILD, startMessage } from './durable-child.js';
+import { type PersistedSnapshot, restoreRoot, startRoot } from './restore.js';
+import {
+  type Actor,
+  type ExecutableAction,
+  hidden,
+  isBuiltIn,
+  isDeterministic,
+  NOT_STARTED,
+  RUNNING,
+  STOPPED,
+} from './seam.js';
+
+/** What makes a tree compute. */
+export type Input =
+  | { readonly kind: 'event'; readonly target: string; readonly event: AnyEventObject }
+  | { readonly kind: 'child'; readonly source: string; readonly target: string; readonly event: AnyEventObject }
+  | { readonly kind: 'timer'; readonly source: string; readonly id: string };
+
+export type UserEffect =
+  | { readonly kind: 'action'; readonly type: string; readonly address: string; run(): unknown }
+  | { readonly kind: 'emit'; readonly address: string; readonly event: AnyEventObject }
+  | {
+      readonly kind: 'message';
+      readonly to: DurableAddress;
+      readonly event: AnyEventObject;
+      /** Where it stands in the sender's journal, once it does. */
+      readonly revision?: number;
+      /** It comes from a child of the receiver's: its address there. */
+      readonly child?: string;
+    };
+
+/** What is done to actors outside. */
+type OutsideEffect =
+  | { readonly kind: 'start' | 'stop'; readonly node: Node }
+  | { readonly kind: 'send'; readonly node: Node; readonly source: Actor | undefined; readonly event: AnyEventObject };
+
+export type Effect = UserEffect | OutsideEffect;
+
+export interface Turn {
+  /** In the order in which XState would have carried them out. */
+  readonly effects: Effect[];
+  /** What becomes visible with it. */
+  readonly changes: { readonly node: Node; readonly snapshot: Snapshot<unknown> }[];
+  /** The machine's transition has thrown: the tree is spoilt. */
+  thrown: { readonly error: unknown } | undefined;
+  timersChanged: boolean;
+}
+
+/** A delayed event. */
+export interface Timer {
+  readonly source: string;
+  readonly id: string;
+  readonly target: string | DurableAddress;
+  readonly event: AnyEventObject;
+  /** Milliseconds. */
+  readonly delay: number;
+  /** When it fires: milliseconds of the host's clock. */
+  due: number;
+  /** It can't be cancelled any more: another one of its id was asked for, or has fired, as XState has it. */
+  loose?: true;
+}
+
+export interface Node {
+  readonly actor: Actor;
+  readonly address: string;
+  /** A promise, a callback, an observable: run outside. */
+  readonly outside: boolean;
+  /** Outside, and a durable actor of its own: other hands run it. */
+  readonly remote: boolean;
+  /** Outside: the machine wants it to run. */
+  wanted: boolean;
+  /** Outside: it was started in this life. */
+  started: boolean;
+  /** As far as the journal tells: of an actor outside its own snapshot may be ahead. */
+  computed: Snapshot<unknown> | undefined;
+  visible: Snapshot<unknown> | undefined;
+}
+
+/** All that is needed to go on: plain data, but for what the context holds. */
+export interface TreeState {
+  readonly snapshot: PersistedSnapshot;
+  readonly timers: readonly Timer[];
+  /** How many session ids and ids of delayed events were given. */
+  readonly counters: readonly [number, number];
+}
+
+export interface TreePlan {
+  readonly machine: AnyStateMachine;
+  /** The id of the root: its stream. */
+  readonly id: string;
+  readonly address: DurableAddress;
+  /** Told of what comes from outside (`from`), or is sent to an actor of the tree by somebody else than the tree. */
+  onInput(input: Input, from?: Node): void;
+  /** Told of what is sent to another durable actor by somebody else than a transition. */
+  onMessage(to: DurableAddress, event: AnyEventObject): void;
+  readonly logger: ((...args: unknown[]) => void) | undefined;
+  readonly inspect: Inspect | undefined;
+}
+
+/** XState's inspection events, as `createActor`'s option `inspect` gets them. */
+export type Inspect = (event: InspectionEvent) => void;
+
+type Phase = 'idle' | 'computing' | 'restoring' | 'dropped';
+
+export class Tree {
+  readonly #plan: TreePlan;
+  readonly #nodes = new Map<string, Node>();
+  readonly #nodeOf = new WeakMap<Actor, Node>();
+  #timers: Timer[] = [];
+  #phase: Phase = 'idle';
+  #turn: Turn = newTurn();
+  #now = 0;
+  #sessions = 0;
+  #delays = 0;
+  #restored = 0;
+  #root: Node | undefined;
+  /** What the root has told of itself last. */
+  #told: unknown;
+  #parent: DurableParent | undefined;
+  /** It is not replayed any more: inspectors are told. */
+  live = false;
+
+  constructor(plan: TreePlan) {
+    this.#plan = plan;
+  }
+
+  /** The first turn. */
+  start(input: unknown, now: number, parent?: DurableParent): Turn {
+    this.#parent = parent;
+    const { machine, id, logger } = this.#plan;
+    return this.#compute(now, () => {
+      const root = hidden(startRoot(machine, { id, input, logger, inspect: this.#first }));
+      // Without an observer XState throws errors of the root into the event loop; they are told by the snapshot here.
+      root.subscribe({ error: () => {} });
+      root.start();
+    });
+  }
+
+  restore(state: TreeState, parent?: DurableParent): void {
+    this.#parent = parent;
+    const { machine, id, logger } = this.#plan;
+    this.#phase = 'restoring';
+    try {
+      const { snapshot } = state;
+      const root = hidden(restoreRoot(machine, { id, snapshot, logger, inspect: this.#first }));
+      root.subscribe({ error: () => {} });
+      if (snapshot.status === 'active') root.start();
+    } finally {
+      this.#phase = 'idle';
+    }
+    [this.#sessions, this.#delays] = state.counters;
+    this.#timers = state.timers.map((timer) => ({ ...timer }));
+    for (const node of this.#nodes.values()) node.visible = node.computed = node.actor._snapshot;
+  }
+
+  /** Computes one turn. What it was given before is computed, whether it is durable or not. */
+  run(input: Input, now: number): Turn {
+    return this.#compute(now, (turn) => {
+      if (input.kind === 'event') this.#deliver(undefined, input.target, input.event);
+      else if (input.kind === 'child') this.#fromOutside(input);
+      else {
+        const timer = this.#takeTimer(input.source, input.id);
+        if (timer === undefined) return;
+        turn.timersChanged = true;
+        const { target, event } = timer;
+        if (typeof target === 'object') turn.effects.push({ kind: 'message', to: target, event });
+        else this.#deliver(this.#nodes.get(timer.source)?.actor, target, event);
+      }
+    });
+  }
+
+  /** Inspectors are told of each actor that is there: they know only those that they have heard of. */
+  introduce(): void {
+    const { inspect, id } = this.#plan;
+    this.live = true;
+    if (inspect === undefined) return;
+    for (const { actor } of this.#nodes.values())
+      inspect({ type: '@xstate.actor', actorRef: actor as unknown as AnyActor, rootId: id });
+  }
+
+  /** Makes the results of a turn visible. */
+  show(turn: Turn): void {
+    for (const { node, snapshot } of turn.changes) node.visible = snapshot;
+  }
+
+  /** Carries out what a turn wants of actors outside. */
+  perform(effect: OutsideEffect): void {
+    const { node } = effect;
+    if (effect.kind === 'send') {
+      if (node.started) node.actor._send(effect.event);
+    } else if (effect.kind === 'start') this.startOutside(node);
+    else this.#stopOutside(node);
+  }
+
+  startOutside(node: Node): void {
+    if (node.started) return;
+    node.started = true;
+    node.actor._processingStatus = NOT_STARTED;
+    Object.getPrototypeOf(node.actor).start.call(node.actor);
+  }
+
+  /** It has failed, and is tried again as if nothing had been heard of it. */
+  restartOutside(node: Node): void {
+    if (!this.counts(node)) return;
+    node.started = false;
+    node.actor._snapshot = node.computed as Snapshot<unknown>;
+    this.startOutside(node);
+  }
+
+  #stopOutside(node: Node): void {
+    if (!node.started) return;
+    node.started = false;
+    // What it does while it stops, such as sending, no longer counts: it is not wanted.
+    if (node.actor._snapshot.status !== 'active') return;
+    node.actor._processingStatus = RUNNING;
+    Object.getPrototypeOf(node.actor)._stop.call(node.actor);
+  }
+
+  /** Stops what runs outside: the tree is given up. */
+  drop(): void {
+    this.#phase = 'dropped';
+    for (const node of this.#nodes.values()) if (node.outside) this.#stopOutside(node);
+  }
+
+  /** Actors outside that the machine wants to run and that do not. */
+  interrupted(): Node[] {
+    return [...this.#nodes.values()].filter(({ wanted, started, remote }) => wanted && !started && !remote);
+  }
+
+  /** Something runs outside, or should. */
+  get busyOutside(): boolean {
+    for (const { wanted, remote } of this.#nodes.values()) if (wanted && !remote) return true;
+    return false;
+  }
+
+  /** What it sends counts: it was not stopped, nor replaced by another of its name. */
+  counts(node: Node): boolean {
+    return node.wanted && this.#nodes.get(node.address) === node;
+  }
+
+  /** A durable child that is expected to send something: the one whose journal this is. */
+  awaits(address: string, stream: string): boolean {
+    const node = this.#nodes.get(address);
+    if (node?.remote !== true || !node.wanted) return false;
+    const { machine, id } = remoteAddress(node);
+    return streamOf(machine, id) === stream;
+  }
+
+  /** Whoever has started this child takes this event; else it fails with the child. */
+  canTake(target: string, event: AnyEventObject): boolean {
+    const snapshot = this.#nodes.get(target)?.actor._snapshot as Partial<AnyMachineSnapshot> | undefined;
+    return snapshot?.can?.(event) ?? false;
+  }
+
+  /** Timers go off later by `shift` milliseconds, or begin anew at `now`. */
+  shiftTimers(shift: number | 'restart', now: number): void {
+    for (const timer of this.#timers) timer.due = shift === 'restart' ? now + timer.delay : timer.due + shift;
+  }
+
+  get timers(): readonly Timer[] {
+    return this.#timers;
+  }
+
+  /** Delayed events: the next one, of several at the same time the first that was asked for. */
+  get nextTimer(): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer;
+    return next;
+  }
+
+  get root(): AnyActor {
+    return this.#rootNode.actor as unknown as AnyActor;
+  }
+
+  /** What was computed last, durable or not. */
+  get computed(): AnyMachineSnapshot {
+    return this.#rootNode.actor._snapshot as AnyMachineSnapshot;
+  }
+
+  /** What was shown last. */
+  get visible(): AnyMachineSnapshot {
+    return this.#rootNode.visible as AnyMachineSnapshot;
+  }
+
+  /** Of what was computed last. Throws what XState throws for children that it cannot persist. */
+  persist(): TreeState {
+    return {
+      snapshot: this.#rootNode.actor.getPersistedSnapshot() as PersistedSnapshot,
+      timers: this.#timers.map((timer) => ({ ...timer })),
+      counters: [this.#sessions, this.#delays],
+    };
+  }
+
+  get #rootNode(): Node {
+    return this.#root as Node;
+  }
+
+  #compute(now: number, work: (turn: Turn) => void): Turn {
+    const turn = newTurn();
+    this.#turn = turn;
+    this.#now = now;
+    this.#phase = 'computing';
+    try {
+      work(turn);
+    } finally {
+      this.#phase = 'idle';
+    }
+    // XState makes of what a transition throws a state of its own, which is the only one that the root does not tell of.
+    const { _snapshot: result } = this.#rootNode.actor;
+    if (result.status === 'error' && result !== this.#told && this.#rootNode.computed !== undefined) {
+      turn.thrown = { error: result.error };
+    }
+    for (const node of this.#nodes.values()) {
+      const { actor } = node;
+      if (!node.outside && actor._snapshot !== node.computed) {
+        node.computed = actor._snapshot;
+        turn.changes.push({ node, snapshot: actor._snapshot });
+      }
+      if (actor._processingStatus === STOPPED && !node.wanted && node !== this.#root) this.#nodes.delete(node.address);
+    }
+    return turn;
+  }
+
+  #deliver(source: Actor | undefined, target: string, event: AnyEventObject): void {
+    const node = this.#nodes.get(target);
+    if (node !== undefined) this.#rootNode.actor.system._relay(source, node.actor, event);
+  }
+
+  #fromOutside({ source, target, event }: Input & { kind: 'child' }): void {
+    const node = this.#nodes.get(source);
+    if (node !== undefined) settle(node, event);
+    this.#deliver(node?.actor, target, event);
+  }
+
+  readonly #first = ({ actorRef }: { type: string; actorRef: unknown }): void => {
+    const actor = actorRef as Actor;
+    if (this.#root !== undefined) return;
+    actor.sessionId = this.#plan.id;
+    if (this.#parent !== undefined) actor._parent = durable(this.#parent.machine, this.#parent.id);
+    this.#takeOver(actor);
+    this.#root = this.#adopt(actor, ROOT);
+    if (this.live) this.introduce();
+  };
+
+  /** From here on all that actors of this system do to each other passes here. */
+  #takeOver({ system }: Actor): void {
+    const relay = system._relay;
+    const { inspect } = this.#plan;
+    system.varveId = this.#plan.address.id;
+    system._bookId = () => (this.#phase === 'restoring' ? `r:${this.#restored++}` : `x:${this.#sessions++}`);
+    system._sendInspectionEvent = (event) => {
+      if (event.type === '@xstate.snapshot' && event.actorRef === this.#root?.actor) this.#told = event.snapshot;
+      if (event.type === '@xstate.actor' && this.#root !== undefined) {
+        const actor = event.actorRef as Actor;
+        const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
+        this.#adopt(actor, childAddress(parent.address, actor.id));
+      }
+      if (inspect !== undefined && this.live)
+        inspect({ ...event, rootId: this.#plan.id } as unknown as InspectionEvent);
+    };
+    system._relay = (source, target, event) => {
+      if (this.#phase === 'restoring' || this.#phase === 'dropped') return;
+      if (isDurableRef(target)) {
+        this.#message(source, { machine: target.machine, id: target.id }, event);
+        return;
+      }
+      const node = this.#nodeOf.get(target);
+      if (this.#phase === 'computing') {
+        if (node?.outside !== true) relay(source, target, event);
+        else if (node.remote) this.#toRemote(node, event);
+        else if (node.wanted) this.#turn.effects.push({ kind: 'send', node, source, event });
+      } else if (node?.remote) this.#plan.onMessage(remoteAddress(node), event);
+      else if (node === undefined || node.outside) relay(source, target, event);
+      else this.#input(source === undefined ? undefined : this.#nodeOf.get(source), node, event);
+    };
+    system.scheduler.schedule = (source, target, event, delay, id) => {
+      const from = this.#nodeOf.get(source) as Node;
+      const to = isDurableRef(target)
+        ? { machine: target.machine, id: target.id }
+        : (this.#nodeOf.get(target)?.address ?? ROOT);
+      const due = this.#now + Math.max(0, delay);
+      const timer = { source: from.address, id: id ?? `d:${this.#delays++}`, target: to, event, delay, due };
+      this.#loosen(timer);
+      this.#timers.push(timer);
+      this.#turn.timersChanged = true;
+    };
+    system.scheduler.cancel = (source, id) => {
+      const address = this.#nodeOf.get(source)?.address;
+      const at = this.#timers.findIndex((timer) => timer.source === address && timer.id === id && timer.loose !== true);
+      if (at < 0) return;
+      this.#timers.splice(at, 1);
+      this.#turn.timersChanged = true;
+    };
+    system.scheduler.cancelAll = (actor) => {
+      const address = this.#nodeOf.get(actor)?.address;
+      const left = this.#timers.filter(
+        ({ source, target, loose }) => source !== address || (loose === true && target !== address),
+      );
+      if (left.length === this.#timers.length) return;
+      this.#timers = left;
+      this.#turn.timersChanged = true;
+    };
+  }
+
+  #message(source: Actor | undefined, to: DurableAddress, event: AnyEventObject): void {
+    const parent = this.#parent;
+    const upwards = source !== undefined && source === this.#root?.actor && isSame(parent, to);
+    const message = upwards ? asOfChild(event, source.id, parent as DurableParent) : event;
+    if (this.#phase !== 'computing') this.#plan.onMessage(to, message);
+    else if (upwards) this.#turn.effects.push({ kind: 'message', to, event: message, child: parent?.child as string });
+    else this.#turn.effects.push({ kind: 'message', to, event: message });
+  }
+
+  #toRemote(node: Node, event: AnyEventObject): void {
+    if (node.wanted) this.#turn.effects.push({ kind: 'message', to: remoteAddress(node), event });
+  }
+
+  #input(source: Node | undefined, target: Node, event: AnyEventObject): void {
+    if (source?.outside !== true) {
+      this.#plan.onInput({ kind: 'event', target: target.address, event });
+      return;
+    }
+    const { logic } = source.actor;
+    const plain = event.type.startsWith('xstate.snapshot.')
+      ? { ...event, snapshot: logic.getPersistedSnapshot(event.snapshot) } // without what only lives in memory
+      : event;
+    this.#plan.onInput({ kind: 'child', source: source.address, target: target.address, event: plain }, source);
+  }
+
+  #adopt(actor: Actor, address: string): Node {
+    const { logic } = actor;
+    const outside = !isDeterministic(logic);
+    if (address !== ROOT && typeof actor.src !== 'string') throw inlineChild(this.#plan.id, actor.id);
+    const node: Node = {
+      actor,
+      address,
+      outside,
+      remote: isRemote(logic),
+      wanted: false,
+      started: false,
+      computed: undefined,
+      visible: undefined,
+    };
+    this.#nodes.set(address, node);
+    this.#nodeOf.set(actor, node);
+    if (outside) this.#guardOutside(node);
+    else this.#guardInside(node);
+    return node;
+  }
+
+  #guardInside(node: Node): void {
+    const { actor, address } = node;
+    const scope = actor._actorScope;
+    const execute = scope.actionExecutor;
+    scope.actionExecutor = (action) =>
+      execute(isBuiltIn(action) ? action : { ...action, exec: () => this.#caught(action, address) });
+    scope.emit = (event) => void this.#turn.effects.push({ kind: 'emit', address, event });
+    actor.getSnapshot = () => {
+      const shown = this.#phase === 'idle' || this.#phase === 'dropped' ? node.visible : undefined;
+      const snapshot = shown ?? actor._snapshot;
+      if (snapshot === undefined)
+        throw new Error(`The snapshot of '${actor.id}' can't be read while it is being made.`);
+      return snapshot;
+    };
+  }
+
+  #caught({ type, exec, info, params }: ExecutableAction, address: string): void {
+    if (exec === undefined) return;
+    this.#turn.effects.push({ kind: 'action', type, address, run: () => exec(info, params) });
+  }
+
+  #guardOutside(node: Node): void {
+    const { actor } = node;
+    const known = () => node.computed ?? actor._snapshot;
+    actor.getSnapshot = () => (this.#phase === 'computing' ? known() : actor._snapshot);
+    actor.getPersistedSnapshot = () => actor.logic.getPersistedSnapshot(known()) as Snapshot<unknown>;
+    actor.start = () => {
+      if (this.#phase === 'idle' || this.#phase === 'dropped' || node.wanted) return actor;
+      node.wanted = true;
+      node.computed = actor._snapshot;
+      actor._processingStatus = RUNNING;
+      if (this.#phase !== 'computing') return actor;
+      if (node.remote) this.#toRemote(node, startMessage(node, this.#plan.address));
+      else this.#turn.effects.push({ kind: 'start', node });
+      return actor;
+    };
+    actor._stop = () => {
+      const { wanted } = node;
+      if (node.remote && this.#phase === 'computing') this.#toRemote(node, { type: STOP_CHILD });
+      node.wanted = false;
+      actor._processingStatus = STOPPED;
+      if (wanted && !node.remote && this.#phase === 'computing') this.#turn.effects.push({ kind: 'stop', node });
+      return actor;
+    };
+  }
+
+  #takeTimer(source: string, id: string): Timer | undefined {
+    let at = -1;
+    this.#timers.forEach((timer, i) => {
+      if (timer.source !== source || timer.id !== id) return;
+      if (at < 0 || timer.due < (this.#timers[at] as Timer).due) at = i;
+    });
+    const [taken] = at < 0 ? [] : this.#timers.splice(at, 1);
+    if (taken !== undefined) this.#loosen(taken);
+    return taken;
+  }
+
+  #loosen({ source, id }: Timer): void {
+    for (const timer of this.#timers) if (timer.source === source && timer.id === id) timer.loose = true;
+  }
+}
+
+/** A tree that nobody listens to: to look at the past. */
+export function bareTree(
+  { machine, name }: { readonly machine: AnyStateMachine; readonly name: string },
+  stream: string,
+  inspect?: Inspect,
+): Tree {
+  const tree = new Tree({
+    machine,
+    id: stream,
+    address: { machine: name, id: stream.slice(name.length + 1) },
+    onInput: () => {},
+    onMessage: () => {},
+    logger: undefined,
+    inspect,
+  });
+  tree.live = inspect !== undefined;
+  return tree;
+}
+
+function newTurn(): Turn {
+  return { effects: [], changes: [], thrown: undefined, timersChanged: false };
+}
+
+/** What an actor outside has told of itself: it is known from here on, also at replay, where it does not run. */
+function settle(node: Node, event: AnyEventObject): void {
+  const { actor } = node;
+  const { type } = event;
+  const known = node.computed ?? actor._snapshot;
+  if (type.startsWith('xstate.snapshot.')) node.computed = event.snapshot;
+  else if (type.startsWith('xstate.done.actor.')) node.computed = end(known, { status: 'done', output: event.output });
+  else if (type.startsWith('xstate.error.actor.')) node.computed = end(known, { status: 'error', error: event.error });
+  else return;
+  if (!node.started) actor._snapshot = node.computed as Snapshot<unknown>;
+  if (node.computed?.status === 'active') return;
+  node.wanted = false;
+  actor._processingStatus = STOPPED;
+  actor.system._unregister(actor);
+}
+
+const isSame = (a: DurableAddress | undefined, b: DurableAddress): boolean => a?.machine === b.machine && a.id === b.id;
+
+function end(snapshot: Snapshot<unknown>, how: object): Snapshot<unknown> {
+  return { ...snapshot, ...how, input: undefined } as unknown as Snapshot<unknown>;
+}
+
+function inlineChild(actor: string, child: string): VarveError {
+  return new VarveError(
+    'ERR_VARVE_INVALID_OPTION',
+    `The actor ${actor} spawns '${child}' from logic that has no name, so it could not be restored. ` +
+      'Give the logic a name in setup({ actors }) and spawn it by that name.',
+    { option: 'actors', stream: actor },
+  );
+}

@@ -1,0 +1,94 @@
+/**
+ * Which actors have something to do though nothing is sent to them: what the newest entry of each journal says.
+ *
+ * It is found by reading the journals from the beginning once; then it is kept as events of a stream of its own, with a
+ * checkpoint, and the next host reads on from there. It is derived: without it reading begins at the beginning again.
+ *
+ *     varve.actors-<machines>    page { pages: 3, streams } · page { … } · page { …, checkpoint }
+ */
+import type { EventStore } from '../event-store/event-store.js';
+import { metadataOf } from './entries.js';
+
+export interface WakeTable {
+  /** By stream: when, in milliseconds of the host's clock; 0: at once. */
+  readonly earliest: ReadonlyMap<string, number>;
+  /** Time of the newest entry. */
+  readonly lastSeen: number;
+}
+
+interface Page {
+  readonly checkpoint: string;
+  readonly lastSeen: number;
+  /** The pages that make the table, this one included, and the number of this one, from 1. */
+  readonly pages: number;
+  readonly page: number;
+  readonly streams: readonly (readonly [string, number])[];
+}
+
+const CATEGORY = 'varve.actors';
+const STREAMS_OF_A_PAGE = 500;
+/** What costs less to read again than to keep. */
+const WORTH_KEEPING = 10_000;
+
+export async function readWakeTable(
+  store: EventStore,
+  machines: readonly string[],
+  worthKeeping = WORTH_KEEPING,
+): Promise<WakeTable> {
+  const own = `${CATEGORY}-${[...machines].sort().join('+')}`;
+  const kept = await readKept(store, own);
+  const earliest = new Map(kept?.streams);
+  let lastSeen = kept?.lastSeen ?? 0;
+  if (machines.length === 0) return { earliest, lastSeen };
+  // What comes while this is read is read again the next time.
+  const checkpoint = store.checkpoint();
+  const from = kept === undefined ? 'start' : { checkpoint: kept.checkpoint };
+  let read = 0;
+  for await (const batch of store.readAll({ from, filter: { categories: machines } }).batches()) {
+    read += batch.length;
+    for (const event of batch) {
+      const { kind, at, wake } = metadataOf(event);
+      lastSeen = Math.max(lastSeen, at);
+      if (kind === 'emitted' || kind === 'message') continue;
+      if (wake === undefined) earliest.delete(event.stream);
+      else earliest.set(event.stream, wake);
+    }
+  }
+  if (read >= worthKeeping) await keep(store, own, { checkpoint, lastSeen, streams: [...earliest] });
+  return { earliest, lastSeen };
+}
+
+type Kept = Pick<Page, 'checkpoint' | 'lastSeen' | 'streams'>;
+
+async function readKept(store: EventStore, own: string): Promise<Kept | undefined> {
+  const streams: (readonly [string, number])[] = [];
+  let first: Page | undefined;
+  let left = 0;
+  for await (const { data } of store.readStream(own, { direction: 'backwards' })) {
+    const page = data as Page;
+    if (first === undefined) {
+      if (page.page !== page.pages) return undefined; // it was not brought to its end
+      first = page;
+      left = page.pages;
+    }
+    streams.push(...page.streams);
+    if (--left === 0) return { ...first, streams };
+  }
+  return undefined;
+}
+
+async function keep(store: EventStore, own: string, { streams, ...rest }: Kept): Promise<void> {
+  const pages = Math.max(1, Math.ceil(streams.length / STREAMS_OF_A_PAGE));
+  let oldest = 0n;
+  for (let page = 1; page <= pages; page++) {
+    const data: Page = {
+      ...rest,
+      pages,
+      page,
+      streams: streams.slice((page - 1) * STREAMS_OF_A_PAGE, page * STREAMS_OF_A_PAGE),
+    };
+    const { nextExpectedRevision } = await store.appendToStream(own, { type: 'page', data });
+    if (page === 1) oldest = nextExpectedRevision;
+  }
+  await store.truncateStream(own, oldest);
+}
