@@ -8,26 +8,28 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { VarveError } from '../errors.js';
 
-/** The first version that an adapter takes; all later ones of the same major version are taken, too. */
-export interface PeerVersion {
-  readonly name: string;
-  readonly major: number;
-  readonly minor: number;
-}
-
 /**
- * Throws `ERR_VARVE_UNSUPPORTED` (`option`: the name of the package) for a version out of range. Where the package cannot
- * be found, as in a bundle, nothing can be told of its version, and nothing is thrown. `from`: the module that imports it.
+ * Throws `ERR_VARVE_UNSUPPORTED` (`option`: the name of the package) for a version out of range. `firsts`: of each major
+ * version that the adapter takes the first minor one, such as `2.4`. Where the package cannot be found, as in a bundle,
+ * nothing can be told of its version, and nothing is thrown. `from`: the module that imports it.
  */
-export function checkPeer({ name, major, minor }: PeerVersion, from: string = import.meta.url): void {
+export function checkPeer(
+  name: string,
+  firsts: readonly `${number}.${number}`[],
+  from: string = import.meta.url,
+): void {
   const version = installedVersion(name, from);
   if (version === undefined) return;
-  const [installedMajor = 0, installedMinor = 0] = version.split('.').map(Number);
-  if (installedMajor === major && installedMinor >= minor) return;
+  const [major, minor = 0] = version.split('.').map(Number);
+  const taken = firsts.some((first) => {
+    const [firstMajor, firstMinor = 0] = first.split('.').map(Number);
+    return major === firstMajor && minor >= firstMinor;
+  });
+  if (taken) return;
+  const range = firsts.map((first) => `^${first}.0`).join(' || ');
   throw new VarveError(
     'ERR_VARVE_UNSUPPORTED',
-    `${name} ${version} is installed; this adapter was made for ${major}.${minor} and later versions of ${major}. ` +
-      `Install one of them: npm install ${name}@^${major}.${minor}.0`,
+    `${name} ${version} is installed; this adapter was made for ${range}. Run: npm install '${name}@${range}'`,
     { option: name },
   );
 }

@@ -38,7 +38,7 @@ test.each([
     encoding: 'utf8',
     env: { ...process.env, NODE_OPTIONS: '' },
   });
-  expect(stderr).toContain(`${framework} ${version} is installed; this adapter was made for ${made} and later`);
+  expect(stderr).toContain(`${framework} ${version} is installed; this adapter was made for ^${made}.0.`);
   expect(stderr).toContain("code: 'ERR_VARVE_UNSUPPORTED'");
   expect(status).toBe(1);
 });

@@ -70,7 +70,7 @@ export class VarveStorageAdapter implements StorageAdapterInterface {
   #compactAt = 0;
 
   constructor(options: VarveStorageAdapterOptions) {
-    checkPeer({ name: '@automerge/automerge-repo', major: 2, minor: 5 });
+    checkPeer('@automerge/automerge-repo', ['2.5']);
     checkAll(options, OPTION_CHECKS, 'options');
     if ((options.directory === undefined) === (options.store === undefined)) {
       throw invalid('directory', options.directory, 'a path, unless a store is given');

@@ -67,7 +67,7 @@ export class VarveEventStorageAdapter implements EventStorageAdapter {
   readonly #directories = new Map<string, AggregateDirectory>();
 
   constructor(options: VarveEventStorageAdapterOptions) {
-    checkPeer({ name: '@castore/core', major: 2, minor: 4 });
+    checkPeer('@castore/core', ['2.4']);
     checkAll(options, { store: () => {} }, 'options');
     if (typeof options.store?.appendToStreams !== 'function') {
       throw invalid('store', options.store, 'what openEventStore gives');

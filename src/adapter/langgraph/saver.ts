@@ -25,7 +25,7 @@ import { VarveError } from '../../errors.js';
 import { checkAll, invalid } from '../../options.js';
 import { type EventStore, openEventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
-import { requirePeer } from '../peer-version.js';
+import { checkPeer } from '../installed-peer.js';
 import { addressOf, checkpointIdOf, configOf, missing, type ThreadConfig, textCheck } from './config.js';
 import { withGate } from './gate.js';
 import {
@@ -41,7 +41,7 @@ import { SENDS_ARE_A_CHANNEL, type StoredCheckpoint, type StoredWrite, Thread } 
 import { checkpointEvent, type Serialized, type StoredValue, type Version, writesEvent } from './thread-format.js';
 import { holderOf, isKnown, newestFirst } from './thread-index.js';
 
-requirePeer('varve/langgraph', '@langchain/langgraph-checkpoint', [1]);
+checkPeer('@langchain/langgraph-checkpoint', ['1.0']);
 
 /** What LangGraph's serializer makes of what it can't write. */
 const NOTHING_KEPT = Buffer.from('"[unable to serialize, circular reference is too complex to analyze]"');

@@ -1,11 +1,11 @@
 /** The module: that of @nestjs/cqrs, with its events on the event store. */
 import { type DynamicModule, Inject, type ModuleMetadata, type Provider, type Type } from '@nestjs/common';
 import { CqrsModule, EventBus, UnhandledExceptionBus } from '@nestjs/cqrs';
-import { requirePeer } from '../peer-version.js';
+import { checkPeer } from '../installed-peer.js';
 import { checkOptions, type VarveCqrsOptions } from './options.js';
 import { VarveEvents } from './varve-events.js';
 
-for (const name of ['@nestjs/common', '@nestjs/cqrs']) requirePeer('varve/nestjs', name, [11, 12]);
+for (const name of ['@nestjs/common', '@nestjs/cqrs']) checkPeer(name, ['11.0', '12.0']);
 
 const OPTIONS = Symbol('VarveCqrsOptions');
 

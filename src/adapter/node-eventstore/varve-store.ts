@@ -66,7 +66,7 @@ interface Connected {
 }
 
 // Another version may have no such class: then there is nothing to extend.
-checkPeer({ name: 'eventstore', major: 1, minor: 15 });
+checkPeer('eventstore', ['1.15']);
 const Base = eventstore.Store as unknown as typeof EventEmitter;
 
 /**
