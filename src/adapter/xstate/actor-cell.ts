@@ -152,6 +152,8 @@ export class ActorCell {
   #broken: { readonly error: unknown } | undefined;
   /** What nobody has sent has thrown: it is ended as soon as it is awake again. */
   #hopeless: { readonly error: unknown } | undefined;
+  /** Its partition has failed: what was written last may be there, and is not read before the store is opened anew. */
+  #failure: VarveError | undefined;
   #at = 0;
   /** Since the last snapshot. */
   #entries = 0;
@@ -770,7 +772,8 @@ export class ActorCell {
    */
   #failed(flight: Flight, cause: unknown): void {
     const lost = cause instanceof VarveError && cause.code === 'ERR_VARVE_WRONG_REVISION';
-    const error = this.#broken?.error ?? (lost ? notOwner(this.stream, cause) : cause);
+    if (cause instanceof VarveError && cause.code === 'ERR_VARVE_PARTITION_FAILED') this.#failure ??= cause;
+    const error = this.#broken?.error ?? (lost ? (this.#failure ?? notOwner(this.stream, cause)) : cause);
     const behind = this.#flights.splice(this.#flights.indexOf(flight)).slice(1);
     for (const { landed, reject } of behind) if (landed) reject(error);
     for (const other of behind) {
@@ -794,8 +797,8 @@ export class ActorCell {
   #reload(error: unknown): void {
     this.#drop();
     this.#state = 'empty';
-    if (error instanceof VarveError && error.code === 'ERR_VARVE_LEASE_LOST') {
-      this.#rejectAll(error); // it is another host's
+    if (error instanceof VarveError && (error.code === 'ERR_VARVE_LEASE_LOST' || error === this.#failure)) {
+      this.#rejectAll(error); // it is another host's, or the next life's
       this.#settled();
       return;
     }
