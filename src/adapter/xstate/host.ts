@@ -9,10 +9,11 @@ import { type Ack, type Check, callback, checkAll, integer, invalid, oneOf } fro
 import type { LiveStream } from '../../streams/pull-stream.js';
 import { checkStream } from '../event-store/event-input.js';
 import { type AllFrom, EventStore } from '../event-store/event-store.js';
-import { ActorCell, type CellHost } from './actor-cell.js';
+import { ActorCell } from './actor-cell.js';
 import { hostClosed } from './actor-errors.js';
 import { type DurableAddress, parentAddress, streamOf } from './address.js';
 import { Alarms } from './alarms.js';
+import type { CellHost } from './cell-host.js';
 import { type Clock, clockCheck, systemClock } from './clock.js';
 import { DurableActor } from './durable-actor.js';
 import { START_CHILD, STOP_CHILD } from './durable-child.js';
