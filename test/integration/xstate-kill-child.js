@@ -2,7 +2,7 @@
  * Sends events to many durable actors until it is killed, and tells its parent of each before and after: the list of what
  * was acknowledged is kept outside of the process that dies. What is in the pipe survives it.
  *
- * Lines:  ready {count} {sum of checked actors} · try {actor} {n} · ack {actor} {n}
+ * Lines:  has {actor} {numbers} for each that was woken · ready {actors in memory} · try {actor} {n} · ack {actor} {n}
  * Arguments: directory, number of actors, first number.
  */
 import { writeSync } from 'node:fs';
@@ -36,6 +36,7 @@ const host = await createActorHost({
   machines: { counter: { machine: counter, snapshotEvery: 7, hashEvery: 3 } },
 });
 const live = await Promise.all(Array.from({ length: count }, (_, i) => host.actor('counter', String(i))));
+tell(live.map((actor, i) => `has ${i} ${actor.getSnapshot().context.seen.join()}`));
 tell([`ready ${host.stats().active}`]);
 
 async function user(from, step) {

@@ -10,16 +10,14 @@
  */
 import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
-import type { Ack } from '../../options.js';
-import type { EventStore } from '../event-store/event-store.js';
 import { jsonCodec } from '../event-store/json-codec.js';
 import { ended, hostClosed, notOwner, refused } from './actor-errors.js';
-import { type DurableAddress, type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
-import type { Alarms } from './alarms.js';
-import type { Clock } from './clock.js';
+import { type DurableParent, parentAddress, ROOT, streamOf } from './address.js';
+import type { CellHost } from './cell-host.js';
 import { asOfChild } from './durable-child.js';
 import { Effects, type Verdict } from './effects.js';
 import {
+  addMessages,
   checkEvent,
   type EntryKind,
   type EntryMetadata,
@@ -31,7 +29,8 @@ import {
 import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
-import { type Input, type Inspect, type Node, Tree, type Turn, type UserEffect } from './tree.js';
+import { Supervisor } from './supervision.js';
+import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
 import {
   type Ended,
   hashOf,
@@ -45,42 +44,6 @@ import {
   type Undone,
   wakeUp,
 } from './wake-up.js';
-
-/** What a cell asks of its host. */
-export interface CellHost {
-  readonly store: EventStore;
-  readonly clock: Clock;
-  readonly ack: Ack;
-  readonly alarms: Alarms;
-  readonly logger: ((...args: unknown[]) => void) | undefined;
-  readonly inspect: Inspect | undefined;
-  /** Claims an actor for this host. Throws `ERR_VARVE_LEASE_LOST`. */
-  claim(stream: string): void;
-  /** Resolves when all that was acknowledged can be read. */
-  caughtUp(stream: string): Promise<void>;
-  deliver(to: DurableAddress, event: AnyEventObject, id: string | undefined, child?: string): Promise<unknown>;
-  /** Entries that tell what was carried out are written together, a little later. */
-  markLater(cell: ActorCell): void;
-  /** A journal before this moment is of an earlier life: its actors were interrupted. Shift of timers, by policy. */
-  resume(plan: MachinePlan, stream: string, revision: number): number | 'restart' | undefined;
-  /** It has something to do, or nothing any more. */
-  busy(cell: ActorCell): void;
-  quiet(cell: ActorCell): void;
-  /** Something went wrong that nobody waits for. */
-  report(error: unknown, cell: ActorCell, what: string): void;
-  /** 'escalate' */
-  decide(error: unknown, cell: ActorCell, what: string): Verdict;
-  readonly counters: Counters;
-}
-
-export interface Counters {
-  events: number;
-  effects: number;
-  wakeUps: number;
-  starts: number;
-  snapshots: number;
-  restarts: number;
-}
 
 interface Waiting {
   readonly input: Input | 'tick';
@@ -152,6 +115,8 @@ export class ActorCell {
   #broken: { readonly error: unknown } | undefined;
   /** What nobody has sent has thrown: it is ended as soon as it is awake again. */
   #hopeless: { readonly error: unknown } | undefined;
+  /** Its partition has failed: what was written last may be there, and is not read before the store is opened anew. */
+  #failure: VarveError | undefined;
   #at = 0;
   /** Since the last snapshot. */
   #entries = 0;
@@ -163,8 +128,7 @@ export class ActorCell {
   #snapshotting = 0;
   #end: Ended | undefined;
   #parent: DurableParent | undefined;
-  #draining = false;
-  readonly #pauses = new Set<() => void>();
+  readonly #supervisor: Supervisor;
   /** By the address of a child outside: how often it has failed. */
   readonly #failures = new Map<string, number>();
 
@@ -174,6 +138,7 @@ export class ActorCell {
     this.id = id;
     this.stream = streamOf(plan.name, id);
     this.observers = observers;
+    this.#supervisor = new Supervisor(plan.supervision, host.clock);
   }
 
   get state(): CellState {
@@ -200,7 +165,7 @@ export class ActorCell {
       this.#queue.length === 0 &&
       this.#flights.length === 0 &&
       this.#snapshotting === 0 &&
-      this.#pauses.size === 0 &&
+      !this.#supervisor.pausing &&
       (this.#state === 'empty' ||
         this.#state === 'gone' ||
         ((this.#state === 'live' || this.#state === 'ended') && this.#effects.idle))
@@ -277,8 +242,7 @@ export class ActorCell {
 
   /** The host goes: what fails from now on is not tried again in this life. */
   drain(): void {
-    this.#draining = true;
-    for (const over of [...this.#pauses]) over();
+    this.#supervisor.drain();
   }
 
   /** Tells the journal what was carried out. */
@@ -461,7 +425,7 @@ export class ActorCell {
     const verdict = await this.#verdict(input.event.error, `'${from.actor.id}'`, attempts);
     if (this.#tree !== tree || !tree.counts(from)) return;
     if (verdict === 'again') tree.restartOutside(from);
-    else if (verdict === 'stop' && !this.#draining) {
+    else if (verdict === 'stop' && !this.#supervisor.draining) {
       this.#enqueue({ input, from, message: undefined, resolve: nothing, reject });
     }
   }
@@ -628,7 +592,7 @@ export class ActorCell {
       if (hash !== undefined) metadata.hash = hash;
     }
     const events: NewEntry[] = [{ type: entry.type, data: entry.data, metadata }];
-    if (effects.length > 0) this.#journalMessages(events, effects, revision);
+    if (effects.length > 0) addMessages(events, effects, revision);
     this.#revision += events.length;
     this.#at = at;
     this.#marked = done;
@@ -667,24 +631,6 @@ export class ActorCell {
     this.#effectful += shift;
     landing.effects.forEach((effect, i) => {
       if (effect.kind === 'message') landing.effects[i] = { ...effect, revision: (effect.revision ?? 0) + shift };
-    });
-  }
-
-  /** What is emitted and sent stands behind the entry that it came of. */
-  #journalMessages(events: NewEntry[], effects: UserEffect[], revision: number): void {
-    const { at, version } = (events[0] as NewEntry).metadata;
-    effects.forEach((effect, i) => {
-      if (effect.kind === 'action') return;
-      const more = { type: effect.event.type, data: effect.event };
-      if (effect.kind === 'emit') {
-        const source = effect.address === ROOT ? {} : { source: effect.address };
-        events.push({ ...more, metadata: { kind: 'emitted', at, version, ...source } });
-      } else {
-        effects[i] = { ...effect, revision: revision + events.length };
-        const child = effect.child === undefined ? {} : { child: effect.child };
-        const data = packErrors(effect.event);
-        events.push({ ...more, data, metadata: { kind: 'message', at, version, to: effect.to, ...child } });
-      }
     });
   }
 
@@ -770,7 +716,8 @@ export class ActorCell {
    */
   #failed(flight: Flight, cause: unknown): void {
     const lost = cause instanceof VarveError && cause.code === 'ERR_VARVE_WRONG_REVISION';
-    const error = this.#broken?.error ?? (lost ? notOwner(this.stream, cause) : cause);
+    if (cause instanceof VarveError && cause.code === 'ERR_VARVE_PARTITION_FAILED') this.#failure ??= cause;
+    const error = this.#broken?.error ?? (lost ? (this.#failure ?? notOwner(this.stream, cause)) : cause);
     const behind = this.#flights.splice(this.#flights.indexOf(flight)).slice(1);
     for (const { landed, reject } of behind) if (landed) reject(error);
     for (const other of behind) {
@@ -794,8 +741,8 @@ export class ActorCell {
   #reload(error: unknown): void {
     this.#drop();
     this.#state = 'empty';
-    if (error instanceof VarveError && error.code === 'ERR_VARVE_LEASE_LOST') {
-      this.#rejectAll(error); // it is another host's
+    if (error instanceof VarveError && (error.code === 'ERR_VARVE_LEASE_LOST' || error === this.#failure)) {
+      this.#rejectAll(error); // it is another host's, or the next life's
       this.#settled();
       return;
     }
@@ -846,7 +793,7 @@ export class ActorCell {
     }
     const verdict = await this.#verdict(error, what, attempts, message);
     if (verdict !== 'stop') return verdict;
-    if (this.#draining)
+    if (this.#supervisor.draining)
       this.#effects.stop(); // the next life carries it out
     else {
       this.#host.report(error, this, what);
@@ -856,31 +803,14 @@ export class ActorCell {
     return 'stop';
   }
 
-  /** What supervision says; 'again' behind a pause. A message is tried again for ever: its sender is not to blame. */
   async #verdict(error: unknown, what: string, attempts: number, message = false): Promise<Verdict> {
-    const { strategy, attempts: most, minDelay, maxDelay, factor } = this.plan.supervision;
-    if (this.#draining) return 'stop';
-    if (!message && strategy !== 'restart') {
-      return strategy === 'stop' ? 'stop' : this.#host.decide(error, this, what);
-    }
-    if (!message && attempts >= most) return 'stop';
-    this.#host.counters.restarts++;
-    await this.#pause(Math.min(maxDelay, minDelay * factor ** (attempts - 1)));
-    return this.#draining ? 'stop' : 'again';
-  }
-
-  #pause(ms: number): Promise<void> {
-    const { clock } = this.#host;
-    return new Promise((resolve) => {
-      const over = () => {
-        clock.clearTimeout(handle);
-        this.#pauses.delete(over);
-        resolve();
-      };
-      const handle = clock.setTimeout(over, ms);
-      this.#pauses.add(over);
-      this.#host.busy(this);
-    });
+    const verdict = message
+      ? this.#supervisor.patience(attempts)
+      : this.#supervisor.verdict(attempts, () => this.#host.decide(error, this, what));
+    this.#host.busy(this);
+    const decided = await verdict;
+    if (decided === 'again') this.#host.counters.restarts++;
+    return decided;
   }
 
   async #snapshotIfDue(): Promise<void> {

@@ -17,7 +17,7 @@ import { checkEncodable } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { type DurableAddress, type DurableParent, ROOT } from './address.js';
 import { packErrors, unpackErrors } from './error-data.js';
-import type { Input } from './tree.js';
+import type { Input, UserEffect } from './tree.js';
 
 export type EntryKind =
   /** The actor was started: its input. */
@@ -118,6 +118,26 @@ export function checkEvent(event: unknown, stream: string): void {
     });
   }
   checkEncodable(event, 'event');
+}
+
+/**
+ * What is emitted and sent stands behind the entry that it came of, in the same append. Messages in `effects` are told where.
+ */
+export function addMessages(events: NewEntry[], effects: UserEffect[], revision: number): void {
+  const { at, version } = (events[0] as NewEntry).metadata;
+  effects.forEach((effect, i) => {
+    if (effect.kind === 'action') return;
+    const { event } = effect;
+    if (effect.kind === 'emit') {
+      const source = effect.address === ROOT ? {} : { source: effect.address };
+      events.push({ type: event.type, data: event, metadata: { kind: 'emitted', at, version, ...source } });
+      return;
+    }
+    effects[i] = { ...effect, revision: revision + events.length };
+    const child = effect.child === undefined ? {} : { child: effect.child };
+    const metadata: EntryMetadata = { kind: 'message', at, version, to: effect.to, ...child };
+    events.push({ type: event.type, data: packErrors(event), metadata });
+  });
 }
 
 export type NewEntry = EventInput & { readonly metadata: EntryMetadata };

@@ -1,6 +1,6 @@
 /** Messages between durable actors: in order, effectively once, over crashes. */
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { durable, durableChild } from 'varve/xstate';
+import { createActorHost, durable, durableChild } from 'varve/xstate';
 import { assign, createMachine, emit, sendParent, sendTo, setup } from 'xstate';
 import { Random } from '../../../src/testing/random.js';
 import { closeAll, code, made, world } from './xstate-kit.js';
@@ -81,6 +81,21 @@ describe('sendTo(durable(…))', () => {
       expect(heard.length).toBeGreaterThanOrEqual(Math.floor((at + 1) / 2));
       await after.close();
     }
+  });
+
+  test('a message waits for the one before it, which could not be handed over', async () => {
+    const one = await made(world({ sender, receiver }));
+    const other = await createActorHost({ store: one.store, machines: { receiver }, clock: one.clock });
+    await other.actor('receiver', 'r'); // it is run elsewhere
+    const actor = await one.host.actor('sender', 's');
+    await actor.send({ type: 'TELL', n: 0 });
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    await other.shutdown();
+    await actor.send({ type: 'TELL', n: 1 });
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    one.clock.increment(100);
+    await one.host.settled();
+    expect((await one.host.find('receiver', 'r'))?.getSnapshot().context.heard).toEqual([0, 1]);
   });
 
   test('an unknown machine is reported, and holds nothing up', async () => {
