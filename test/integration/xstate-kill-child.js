@@ -13,11 +13,15 @@ import { openEventStore } from '../../dist/index.js';
 const [directory = '', actors = '100', first = '1'] = process.argv.slice(2);
 const count = Number(actors);
 let n = Number(first);
-/** Many lines are one write, which is done before anything else is. */
+/**
+ * Many lines are one write, which is done before anything else is.
+ *
+ * @param {string[]} lines
+ */
 const tell = (lines) => writeSync(1, `${lines.join('\n')}\n`);
 
 const counter = createMachine({
-  context: { seen: [], effects: 0 },
+  context: { seen: /** @type {number[]} */ ([]), effects: 0 },
   initial: 'even',
   states: {
     even: { on: { ADD: { target: 'odd', actions: 'add' } }, after: { 50: { actions: 'beat' } } },
@@ -39,13 +43,14 @@ const live = await Promise.all(Array.from({ length: count }, (_, i) => host.acto
 tell(live.map((actor, i) => `has ${i} ${actor.getSnapshot().context.seen.join()}`));
 tell([`ready ${host.stats().active}`]);
 
+/** @param {number} from @param {number} step */
 async function user(from, step) {
   for (let i = from; ; i = (i + step) % count) {
     // One or several to one actor, on top of each other.
     const numbers = Array.from({ length: 1 + (n % 3) }, () => n++);
     tell(numbers.map((one) => `try ${i} ${one}`));
     await Promise.all(
-      numbers.map((one) => live[i].send({ type: 'ADD', n: one }).then(() => tell([`ack ${i} ${one}`]))),
+      numbers.map((one) => live[i]?.send({ type: 'ADD', n: one }).then(() => tell([`ack ${i} ${one}`]))),
     );
   }
 }

@@ -298,7 +298,8 @@ export class ActorHost<Known extends Machines = Machines> {
     const found = this.#cells.get(stream);
     if (found !== undefined) {
       const now = this.#clock.now();
-      if (now - found.usedAt >= TOUCH_EVERY) this.#recent.get(stream);
+      // Who was used last matters only where there is not room for all.
+      if (now - found.usedAt >= TOUCH_EVERY && this.#crowded) this.#recent.get(stream);
       found.usedAt = now;
       return found;
     }
@@ -308,6 +309,11 @@ export class ActorHost<Known extends Machines = Machines> {
     this.#cells.set(stream, cell);
     this.#recent.set(stream, cell);
     return cell;
+  }
+
+  get #crowded(): boolean {
+    const { size, max, calculatedSize, maxSize } = this.#recent;
+    return 2 * size > max || 2 * calculatedSize > maxSize;
   }
 
   #handle(machine: string, id: string, cell: ActorCell): DurableActor {

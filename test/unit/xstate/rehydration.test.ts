@@ -25,7 +25,7 @@ afterEach(async () => {
 const ticks = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 /** A snapshot behind each entry, or only the journal. */
-describe.each([1, 1000])('with a snapshot each %i entries', (snapshotEvery) => {
+describe.each([1, 3, 1000])('with a snapshot each %i entries', (snapshotEvery) => {
   const given = <Machine>(machine: Machine) => ({ m: { machine, snapshotEvery, hashEvery: 1 } });
 
   test('entry actions are not run again', async () => {
