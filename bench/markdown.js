@@ -1,4 +1,5 @@
 /** docs/benchmarks.md, made from the results and from nothing else. */
+import { EXPLANATIONS } from './explanations.js';
 import { formatNumber, formatSpread, formatTargets, withoutRepetition } from './rows.js';
 
 /** @typedef {import('./rows.js').Row} Row */
@@ -70,6 +71,7 @@ export function renderDocs(results, charts, scale) {
       '',
       ...table(group.rows),
       ...legend(group),
+      ...explained(group),
     ]),
     ...(scale === undefined ? [] : scaleSection(scale)),
     '',
@@ -139,6 +141,19 @@ function legend({ rows, skipped }) {
     ...skipped.map((line) => `- ${line}.`),
   ];
   return facts.length === 0 ? [] : ['', ...facts];
+}
+
+/** @param {import('./run.js').GroupResults} group */
+function explained({ name, rows }) {
+  const paragraphs = EXPLANATIONS[name];
+  if (paragraphs === undefined || !rows.some((row) => isBehind(row))) return [];
+  return ['', '*Where Varve is behind:*', ...paragraphs.flatMap((paragraph) => ['', paragraph])];
+}
+
+/** @param {Row} row */
+function isBehind({ unit, ratio, targets }) {
+  const more = unit === '/s' || unit === 'GB/s';
+  return targets.some(({ met }) => !met) || (ratio !== null && (more ? ratio.value < 1 : ratio.value > 1));
 }
 
 /** What holds for most rows, and then for which another holds. @param {readonly Row[]} rows @param {string} name @param {(row: Row) => string} fact */

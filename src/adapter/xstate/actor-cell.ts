@@ -89,6 +89,13 @@ export interface Start {
 
 export type CellState = 'empty' | 'waking' | 'live' | 'ended' | 'gone';
 
+/** After these no entry can be appended in this life: an actor that is woken would only fail again. */
+const NOTHING_TO_WAKE_FOR: ReadonlySet<string> = new Set([
+  'ERR_VARVE_LEASE_LOST',
+  'ERR_VARVE_PARTITION_FAILED',
+  'ERR_VARVE_CLOSED',
+]);
+
 export class ActorCell {
   readonly plan: MachinePlan;
   readonly id: string;
@@ -741,7 +748,7 @@ export class ActorCell {
   #reload(error: unknown): void {
     this.#drop();
     this.#state = 'empty';
-    if (error instanceof VarveError && (error.code === 'ERR_VARVE_LEASE_LOST' || error === this.#failure)) {
+    if (error instanceof VarveError && NOTHING_TO_WAKE_FOR.has(error.code)) {
       this.#rejectAll(error); // it is another host's, or the next life's
       this.#settled();
       return;
