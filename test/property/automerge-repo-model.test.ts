@@ -78,9 +78,20 @@ async function run(program: readonly Step[], partitions: number): Promise<void> 
   await adapter.close();
 }
 
+const save = (document: (typeof DOCUMENTS)[number], size: number): Step => {
+  return { do: 'save', key: [document, 'snapshot', '1'], size };
+};
+/** The document is listed while what it began with is being given up. */
+const WHILE_PURGED: Step[] = [
+  ...[3000, 1000].map((size) => save('a', size)),
+  save('storage-adapter-id', 0),
+  ...[3000, 1000, 3000, 0, 0].map((size) => save('a', size)),
+  { do: 'loadRange', key: [] },
+];
+
 test('programs have the results that they have in memory', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }), fc.constantFrom(1, 2), run),
-    { numRuns: runs(100) },
+    { numRuns: runs(100), examples: [[WHILE_PURGED, 1]] },
   );
 });

@@ -183,7 +183,8 @@ export class VarveStorageAdapter implements StorageAdapterInterface {
   async #streams([document]: readonly string[]): Promise<readonly string[]> {
     if (document !== undefined) return [streamOf([document])];
     const store = await this.#store();
-    return (await store.streams({ prefix: STREAM_PREFIX }).toArray()).map(({ stream }) => stream);
+    // One whose beginning is purged meanwhile comes up twice.
+    return [...new Set((await store.streams({ prefix: STREAM_PREFIX }).toArray()).map(({ stream }) => stream))];
   }
 
   #with<T>(stream: string, work: (document: DocumentStream) => Promise<T>): Promise<T> {

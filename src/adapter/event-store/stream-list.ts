@@ -9,6 +9,7 @@ import { invalid } from '../../options.js';
 import { decodeHead } from './envelope.js';
 import type { IndexLayer } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StoreLog } from './store-log.js';
 import { exists } from './stream-state.js';
 
 export interface ListedStream {
@@ -83,7 +84,8 @@ async function nextStreams(
   for (const [i, layer] of layers.entries()) {
     if (layer.lastLsn <= after) continue;
     core.refuseClosed();
-    const firsts = await firstEventsIn(layer, layers.slice(0, i), after, log.durableLsn, request);
+    const isOlder = (stream: string) => isIn(core, log, layers.slice(0, i), stream);
+    const firsts = await firstEventsIn(layer, isOlder, after, log.durableLsn, request);
     const last = firsts.at(-1)?.lsn;
     if (last === undefined) continue;
     const found: ListedStream[] = [];
@@ -105,7 +107,7 @@ async function nextStreams(
 /** The first `limit` streams behind `after` whose oldest event is in this layer, in order. */
 async function firstEventsIn(
   layer: IndexLayer,
-  older: readonly IndexLayer[],
+  isOlder: (stream: string) => Promise<boolean>,
   after: number,
   durable: number,
   { prefix, limit, system }: StreamListRequest,
@@ -120,7 +122,7 @@ async function firstEventsIn(
     const lsn = lsns[0] as number;
     if (lsn <= after || lsn > highest) continue;
     if (!system && stream.startsWith('$')) continue;
-    if (firstRevision > 0 && (await isIn(older, stream))) continue;
+    if (firstRevision > 0 && (await isOlder(stream))) continue;
     firsts.push({ stream, lsn });
     if (firsts.length >= 2 * limit) cut();
   }
@@ -128,10 +130,20 @@ async function firstEventsIn(
   return firsts;
 }
 
-/** True if the stream has events in one of these layers; the newest is the likeliest. */
-async function isIn(layers: readonly IndexLayer[], stream: string): Promise<boolean> {
+/**
+ * True if the stream has events in one of these layers; the newest is the likeliest. A layer may be that of a segment that
+ * has just been purged: what it tells of is gone, and the stream comes up where its oldest event is now.
+ */
+async function isIn(
+  { records }: StoreCore,
+  log: StoreLog,
+  layers: readonly IndexLayer[],
+  stream: string,
+): Promise<boolean> {
   for (let i = layers.length - 1; i >= 0; i--) {
-    if ((await (layers[i] as IndexLayer).find({ kind: 'stream', name: stream })) !== undefined) return true;
+    const lsn = (await (layers[i] as IndexLayer).find({ kind: 'stream', name: stream }))?.lsns.at(-1);
+    if (lsn === undefined) continue;
+    if (lsn >= log.keptBelow || (await records.readKept(log, [lsn])).length > 0) return true;
   }
   return false;
 }

@@ -316,8 +316,12 @@ export class VarveSaver extends BaseCheckpointSaver {
   }
 
   async *#threadIds(): AsyncGenerator<string> {
-    for await (const { stream } of this.store.streams({ prefix: this.#prefix }))
+    const seen = new Set<string>(); // one whose beginning is purged meanwhile comes up twice
+    for await (const { stream } of this.store.streams({ prefix: this.#prefix })) {
+      if (seen.has(stream)) continue;
+      seen.add(stream);
       yield stream.slice(this.#prefix.length);
+    }
   }
 
   async #stored(channel: string, version: Version | null, value: unknown): Promise<StoredValue> {
