@@ -22,7 +22,6 @@ export const GROUPS = /** @type {const} */ ([
   'memory',
   'events',
   'event-reads',
-  'actors',
 ]);
 
 /**
