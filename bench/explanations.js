@@ -13,18 +13,18 @@ export const EXPLANATIONS = {
   thousand: ['The same as above, a thousand times.'],
   reading: [
     'Each record becomes an object with a view of its own of the window that was read, and a position. Making the view ' +
-      '(a `Uint8Array`) is most of the time that is left when nothing is verified again. The first reading verifies one ' +
+      '(a `Uint8Array`) is a large part of what is left when nothing is verified again. The first reading verifies one ' +
       'checksum for each record, since each was a frame by itself.',
   ],
   durable: [
     'The raw calls block the thread that makes them. Varve’s sync runs in another thread, so that the event loop goes on: ' +
-      'waking that thread and hearing its answer costs 30 to 60 µs on this machine, whatever is synced. Peers that commit ' +
+      'waking that thread and hearing its answer costs the same whatever is synced, which is felt where a sync is quick. Peers that commit ' +
       'on the calling thread, as better-sqlite3 does, save it, and stop everything else meanwhile. With more than one ' +
       'waiter it is shared.',
   ],
   waiters: [
-    'With `io: mmap` a page of a new segment is taken into memory at its first write, which with large groups costs more ' +
-      'than handing the same bytes over in one write.',
+    'With `io: mmap` each page of a new segment is taken into memory by a page fault at its first write; `io: write` hands a ' +
+      'whole group over in one call. The likely cause, not profiled.',
   ],
   scanning: [
     'lmdb and better-sqlite3 read pages that are mapped or cached in the process and verify no checksum, and lmdb hands out ' +
@@ -34,7 +34,7 @@ export const EXPLANATIONS = {
   'scanning-backward': ['As forwards; and frames are found by their trailers.'],
   points: ['The peers look up in the calling turn; Varve resolves a promise.'],
   opening: [
-    'Header, open frame and seal of each sealed segment are read and verified, in three system calls beside opening and ' +
+    'Header, open frame and seal of each sealed segment are read and verified, in two or three reads beside opening and ' +
       'closing its file twice. Reading none of it would be quicker, and would not see a lost or swapped segment.',
   ],
   recovery: [
@@ -46,8 +46,8 @@ export const EXPLANATIONS = {
       'anything behind it is.',
   ],
   'event-loop': [
-    'With `io: mmap` the first write to a page of a preallocated segment is a page fault that may wait for the file system’s ' +
-      'journal while a sync runs. `io: write` does not fault; choose it where the event loop matters more than the single ' +
+    'With `io: mmap` the first write to a page of a preallocated segment is a page fault, which can wait for the file system ' +
+      'while a sync runs: the likely cause, not profiled. `io: write` does not fault; choose it where the event loop matters more than the single ' +
       'written append.',
   ],
   events: [
@@ -57,7 +57,7 @@ export const EXPLANATIONS = {
       'encoding of events.',
   ],
   'event-reads': [
-    'An event is an object of fifteen fields, with its data parsed from JSON; parsing is the greatest part. Iterated one by ' +
+    'An event is an object of many fields, with its data parsed from JSON. Iterated one by ' +
       'one, each event also costs a turn of the microtask queue: `.batches()` saves it.',
   ],
 };

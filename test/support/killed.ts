@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { expect } from '@jest/globals';
 
 /**
- * Runs a script of test/integration, and kills it (SIGKILL) when it has written so many lines. All lines that it wrote;
- * what is in the pipe survives it.
+ * Runs a script of test/integration, and kills it (SIGKILL) when it has written so many lines, and one that begins with
+ * `word` if that is given. All lines that it wrote; what is in the pipe survives it.
  */
-export async function killed(script: string, args: readonly string[], count: number): Promise<string[]> {
+export async function killed(script: string, args: readonly string[], count: number, word = ''): Promise<string[]> {
   const path = fileURLToPath(new URL(`../integration/${script}`, import.meta.url));
   const running = spawn(process.execPath, [path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -17,8 +17,10 @@ export async function killed(script: string, args: readonly string[], count: num
   });
   const exited = once(running, 'exit');
   const lines: string[] = [];
+  let seen = false;
   for await (const line of createInterface(running.stdout)) {
-    if (lines.push(line) === count) running.kill('SIGKILL');
+    seen ||= line.startsWith(word);
+    if (lines.push(line) >= count && seen) running.kill('SIGKILL');
   }
   expect(await exited).toEqual([null, 'SIGKILL']); // it did not die of anything else
   return lines;
