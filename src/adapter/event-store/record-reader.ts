@@ -85,9 +85,11 @@ export class RecordReader {
         for await (const batch of partition.read(options).batches()) {
           for (const { lsn, payload } of batch) {
             if (!wanted.delete(lsn)) continue;
-            read.set(lsn, { lsn, payload });
-            // A copy: the payload is a view of a window that would stay in memory with it.
-            this.#cache.set(this.#keyOf(partition, lsn), Buffer.from(payload));
+            // A copy, also for who reads: a view would keep its whole window in memory, and where many streams are read at
+            // once each of their records may have a window of its own.
+            const copy = Buffer.from(payload);
+            read.set(lsn, { lsn, payload: copy });
+            this.#cache.set(this.#keyOf(partition, lsn), copy);
           }
         }
       } catch (error) {
