@@ -108,7 +108,7 @@ export class CommitLane {
   #states = new Map<string, StreamState>();
   /** Ids that their writers gave to events of the batch. */
   #ids = new Set<string>();
-  /** States of the streams of the append that is being decided, by write. */
+  /** States of the streams of the append that is being decided, by write; there may be more behind them. */
   readonly #deciding: StreamState[] = [];
   /** What tells those that are refused. */
   #refused: (() => void)[] = [];
@@ -230,15 +230,16 @@ export class CommitLane {
       append.reject(this.#stopped);
       return undefined;
     }
+    const { writes } = append;
     const states = this.#deciding;
-    states.length = 0;
-    for (const write of append.writes) {
+    for (let i = 0; i < writes.length; i++) {
+      const write = writes[i] as StreamWrite;
       const { stream } = write;
       const state = this.#states.get(stream) ?? this.#host.state(stream);
       if (state instanceof Promise) return this.#decideLater(append);
       if (isMetadataStream(stream) || (write.idsGiven && this.#mayBeKnown(write, state)))
         return this.#decideLater(append);
-      states.push(state);
+      states[i] = state;
     }
     this.#place(append, states);
     return undefined;
@@ -280,15 +281,16 @@ export class CommitLane {
   }
 
   #place(append: Append, states: readonly StreamState[]): void {
+    const { writes } = append;
     try {
-      checkAll(append.writes, states);
+      checkAll(writes, states);
     } catch (error) {
       this.#refused.push(() => append.reject(error));
       return;
     }
-    const places = new Array<Placed>(states.length); // of the right size at once: one that grows takes room for many
-    for (let i = 0; i < states.length; i++) {
-      const write = append.writes[i] as StreamWrite;
+    const places = new Array<Placed>(writes.length); // of the right size at once: one that grows takes room for many
+    for (let i = 0; i < writes.length; i++) {
+      const write = writes[i] as StreamWrite;
       const state = states[i] as StreamState;
       const { stream, events, idsGiven, firstRevision: least = 0 } = write;
       if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
@@ -387,7 +389,7 @@ export function checkAll(
   writes: readonly Pick<StreamWrite, 'stream' | 'expected'>[],
   states: readonly StreamState[],
 ): void {
-  for (let i = 0; i < states.length; i++) {
+  for (let i = 0; i < writes.length; i++) {
     const { stream, expected } = writes[i] as StreamWrite;
     const state = states[i] as StreamState;
     if (state.metadata.tombstoned) throw tombstoned(stream);

@@ -40,9 +40,12 @@ const HAS_METADATA = 4;
 
 const TWO_32 = 0x1_0000_0000;
 
+/** Writes the 16 bytes of a new id. */
+export type IdMaker = (bytes: Uint8Array, at: number) => void;
+
 /** An event as it is written: everything but where it goes, which is known only when it is committed. */
 export interface EventParts {
-  readonly id: Uint8Array;
+  readonly id: Uint8Array | IdMaker;
   readonly type: string;
   readonly schemaVersion: number;
   /** Number of the codec of `data`. */
@@ -81,7 +84,8 @@ export function encodeEnvelope(stream: string, partitions: number, event: EventP
   bytes[0] = FORMAT;
   bytes[1] = KIND_EVENT;
   bytes.writeUInt16LE(partitions, 2);
-  bytes.set(id, 28);
+  if (typeof id === 'function') id(bytes, 28);
+  else bytes.set(id, 28);
   bytes.writeUInt16LE(schemaVersion, 44);
   bytes[46] = codec;
   bytes[47] =

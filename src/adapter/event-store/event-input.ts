@@ -2,7 +2,7 @@
 import { VarveError } from '../../errors.js';
 import type { CodecRegistry } from './codec-registry.js';
 import type { PreparedEvent } from './commit-lane.js';
-import { encodeEnvelope, parseId } from './envelope.js';
+import { encodeEnvelope, type IdMaker, parseId } from './envelope.js';
 import { jsonCodec, jsonText } from './json-codec.js';
 
 export interface EventInput<Data = unknown> {
@@ -64,7 +64,7 @@ export function prepareEvent(
   at: number,
   codec: Pick<CodecRegistry, 'id' | 'codec'>,
   partitions: number,
-  makeId: () => Uint8Array,
+  makeId: IdMaker,
 ): PreparedEvent {
   const where = at === 0 ? 'events[0]' : `events[${at}]`;
   if (typeof event !== 'object' || event === null || Array.isArray(event)) {
@@ -83,7 +83,7 @@ export function prepareEvent(
     const problem = `it must be an integer from 1 to ${MAX_SCHEMA_VERSION}`;
     throw refusal(stream, `${where}.schemaVersion`, problem, schemaVersion);
   }
-  const id = event.id === undefined ? makeId() : typeof event.id === 'string' ? parseId(event.id) : undefined;
+  const id = event.id === undefined ? makeId : typeof event.id === 'string' ? parseId(event.id) : undefined;
   if (id === undefined) throw refusal(stream, `${where}.id`, 'it must be a UUID', event.id);
   const whereData = at === 0 ? 'events[0].data' : `${where}.data`;
   const bytes = encodeEnvelope(stream, partitions, {
@@ -118,20 +118,18 @@ function refusal(stream: string, option: string, problem: string, value?: unknow
 }
 
 /** Makes UUIDs of version 4, from random bytes that are fetched for many at a time. */
-export function idMaker(randomBytes: (length: number) => Uint8Array): () => Uint8Array {
+export function idMaker(randomBytes: (length: number) => Uint8Array): IdMaker {
   const ID_BYTES = 16;
   let pool: Uint8Array = new Uint8Array(0);
-  let at = 0;
-  return () => {
-    if (at === pool.length) {
+  let next = 0;
+  return (bytes, at) => {
+    if (next === pool.length) {
       pool = randomBytes(ID_BYTES * 256);
-      at = 0;
+      next = 0;
     }
-    const id = pool.subarray(at, at + ID_BYTES);
-    at += ID_BYTES;
-    id[6] = ((id[6] as number) & 0x0f) | 0x40;
-    id[8] = ((id[8] as number) & 0x3f) | 0x80;
-    return id;
+    for (let i = 0; i < ID_BYTES; i++) bytes[at + i] = pool[next++] as number;
+    bytes[at + 6] = ((bytes[at + 6] as number) & 0x0f) | 0x40;
+    bytes[at + 8] = ((bytes[at + 8] as number) & 0x3f) | 0x80;
   };
 }
 

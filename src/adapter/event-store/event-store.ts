@@ -19,6 +19,7 @@ import { appendTransaction, durable } from './commit-transaction.js';
 import type { Consumer } from './consumer.js';
 import { type ConsumeOptions, planConsumer } from './consumer-options.js';
 import { Consumers } from './consumers.js';
+import type { IdMaker } from './envelope.js';
 import { checkFilter } from './event-filter.js';
 import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
 import {
@@ -142,7 +143,7 @@ export async function openEventStore(options: EventStoreOptions): Promise<EventS
 
 export class EventStore {
   readonly #core: StoreCore;
-  readonly #makeId: () => Uint8Array;
+  readonly #makeId: IdMaker;
   readonly #system: SystemStreams;
   readonly #consumers: Consumers;
   readonly #snapshots: Snapshots;
@@ -206,8 +207,7 @@ export class EventStore {
       checkStream(stream);
       const ack = options === NO_OPTIONS ? 'durable' : ackOf(options);
       const write = this.#write(stream, events, options.expectedRevision, true);
-      const told = ([committed]: readonly Committed[]) =>
-        resolve(toResult(committed as Committed, write.events.length));
+      const told = ([committed]: readonly Committed[]) => resolve(toResult(committed as Committed));
       this.#append([write], ack, told, reject);
     });
   }
@@ -232,7 +232,7 @@ export class EventStore {
     const committed = await new Promise<readonly Committed[]>((resolve, reject) => {
       this.#append(writes, 'durable', resolve, reject);
     });
-    return writes.map(({ stream, events }, i) => ({ stream, ...toResult(committed[i] as Committed, events.length) }));
+    return writes.map(({ stream }, i) => ({ stream, ...toResult(committed[i] as Committed) }));
   }
 
   /** Resolves when what is written of a stream is durable, so that reading sees it. Rejects as appending does. */
@@ -639,7 +639,7 @@ export class EventStore {
     const committed = await lane.change(stream, 'any', ({ metadata: { head } }) =>
       this.#metadataWrite(stream, head === undefined ? given : { ...given, head }, expected),
     );
-    return toResult(committed, 1);
+    return toResult(committed);
   }
 
   /**
@@ -796,7 +796,8 @@ function ackOf({ expectedRevision: _, ...rest }: AppendToStreamOptions): Ack {
   return resolveAck(rest);
 }
 
-function toResult({ nextRevision, firstPosition, created, time }: Committed, events: number): AppendToStreamResult {
+function toResult({ firstRevision, nextRevision, firstPosition, created, time }: Committed): AppendToStreamResult {
+  const events = nextRevision - firstRevision;
   const positions = new Array<bigint>(events);
   for (let i = 0; i < events; i++) positions[i] = BigInt(firstPosition + i);
   return {

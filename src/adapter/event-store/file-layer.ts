@@ -43,7 +43,7 @@ export async function readLayer(
     for (const { lsn, payload } of batch) {
       const head = decodeHead(payload);
       if (head.kind !== KIND_EVENT) continue;
-      layer.add(lsn, head);
+      layer.add(lsn, head.stream, head.revision, head.type, head.tags);
       visit?.(head, payload);
     }
   }

@@ -53,17 +53,34 @@ export class MemoryLayer implements IndexLayer {
     tag: new Map(),
   };
 
+  /** Category and type of the event before: those of the next one are often the same, and need not be looked up. */
+  #lastCategory = '';
+  #ofLastCategory: GrowingPostings = { firstRevision: 0, lsns: [] };
+  #lastType = '';
+  #ofLastType: GrowingPostings = this.#ofLastCategory;
+
   constructor(segment: number) {
     this.segment = segment;
   }
 
   /** Adds an event; LSNs ascend, and so do the revisions of a stream. */
-  add(lsn: number, event: { stream: string; revision: number; type: string; tags: readonly string[] }): void {
+  add(lsn: number, stream: string, revision: number, type: string, tags: readonly string[]): void {
     this.lastLsn = lsn;
-    this.#post('stream', event.stream, lsn, event.revision);
-    this.#post('category', categoryOf(event.stream), lsn, 0);
-    this.#post('type', event.type, lsn, 0);
-    for (const tag of event.tags) this.#post('tag', tag, lsn, 0);
+    post(this.#keys.stream, stream, lsn, revision);
+    const category = this.#lastCategory;
+    if (category !== '' && stream.startsWith(category) && stream[category.length] === '-') {
+      this.#ofLastCategory.lsns.push(lsn);
+    } else {
+      this.#lastCategory = categoryOf(stream);
+      this.#ofLastCategory = post(this.#keys.category, this.#lastCategory, lsn, 0);
+    }
+    if (type === this.#lastType) {
+      this.#ofLastType.lsns.push(lsn);
+    } else {
+      this.#lastType = type;
+      this.#ofLastType = post(this.#keys.type, type, lsn, 0);
+    }
+    for (const tag of tags) post(this.#keys.tag, tag, lsn, 0);
   }
 
   find({ kind, name }: Key): Postings | undefined {
@@ -80,11 +97,15 @@ export class MemoryLayer implements IndexLayer {
       for (const [name, postings] of names) yield [{ kind, name }, postings];
     }
   }
+}
 
-  #post(kind: KeyKind, name: string, lsn: number, firstRevision: number): void {
-    const names = this.#keys[kind];
-    const postings = names.get(name);
-    if (postings === undefined) names.set(name, { firstRevision, lsns: [lsn] });
-    else if (postings.lsns[postings.lsns.length - 1] !== lsn) postings.lsns.push(lsn); // a tag may be given twice
+function post(names: Map<string, GrowingPostings>, name: string, lsn: number, firstRevision: number): GrowingPostings {
+  let postings = names.get(name);
+  if (postings === undefined) {
+    postings = { firstRevision, lsns: [lsn] };
+    names.set(name, postings);
+  } else if (postings.lsns[postings.lsns.length - 1] !== lsn) {
+    postings.lsns.push(lsn); // a tag may be given twice
   }
+  return postings;
 }

@@ -173,12 +173,12 @@ async function copyLiving(
     for (const record of batch) {
       const { payload } = record;
       bytes += payload.length;
-      const { kind, stream, revision, ...head } = decodeHead(payload);
+      const { kind, stream, revision, type, tags } = decodeHead(payload);
       if (kind !== KIND_EVENT) continue;
       if (await isKept(stream, revision, envelopeCreated(payload))) {
         bytes += payload.length;
         writer.add(record);
-        layer.add(record.lsn, { ...head, stream, revision });
+        layer.add(record.lsn, stream, revision, type, tags);
         if (unit.kept === undefined && record.lsn >= unit.firstLsn) movedEvents++;
       } else events++;
     }

@@ -282,7 +282,7 @@ export class StoreCore implements LaneHost {
       const { stream, events, idsGiven } = write;
       let revision = firstRevision;
       for (const { bytes, type, tags } of events) {
-        layer.add(lsn++, { stream, revision, type, tags });
+        layer.add(lsn++, stream, revision, type, tags);
         if (idsGiven) this.#ids.set(envelopeId(bytes), { stream, revision });
         revision++;
       }

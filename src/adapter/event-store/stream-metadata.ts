@@ -2,6 +2,7 @@
 import { checkAll, integer, invalid } from '../../options.js';
 import { makeCodecRegistry } from './codec-registry.js';
 import type { StreamWrite } from './commit-lane.js';
+import type { IdMaker } from './envelope.js';
 import { prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import { metadataStreamOf, type StreamMetadata } from './stream-state.js';
@@ -58,11 +59,7 @@ const system = makeCodecRegistry();
 export function metadataWrite(
   stream: string,
   metadata: StreamMetadata,
-  {
-    expected = 'any',
-    partitions,
-    makeId,
-  }: { expected?: ExpectedRevision; partitions: number; makeId: () => Uint8Array },
+  { expected = 'any', partitions, makeId }: { expected?: ExpectedRevision; partitions: number; makeId: IdMaker },
 ): StreamWrite {
   const name = metadataStreamOf(stream);
   const event = prepareEvent(name, { type: '$metadata', data: metadata }, 0, system, partitions, makeId);

@@ -9,6 +9,7 @@
  */
 import { type CodecRegistry, makeCodecRegistry } from './codec-registry.js';
 import type { Committed, StreamWrite } from './commit-lane.js';
+import type { IdMaker } from './envelope.js';
 import { type EventInput, prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import type { FoundRecord } from './record-reader.js';
@@ -22,9 +23,9 @@ const json: Codec = makeCodecRegistry();
 
 export class SystemStreams {
   readonly core: StoreCore;
-  readonly #makeId: () => Uint8Array;
+  readonly #makeId: IdMaker;
 
-  constructor(core: StoreCore, makeId: () => Uint8Array) {
+  constructor(core: StoreCore, makeId: IdMaker) {
     this.core = core;
     this.#makeId = makeId;
   }

@@ -16,7 +16,7 @@ import {
 import { decodeTransaction, encodeTransaction } from '../../../src/adapter/event-store/transaction.js';
 
 const ID = '01234567-89ab-cdef-0123-456789abcdef';
-const PARTS: EventParts = {
+const PARTS = {
   id: parseId(ID) as Uint8Array,
   type: 'Täg',
   schemaVersion: 258,
@@ -26,7 +26,7 @@ const PARTS: EventParts = {
   causationId: 'cau',
   metadata: Uint8Array.of(7),
   data: Uint8Array.of(1, 2, 3),
-};
+} satisfies EventParts;
 
 /** The code of what `act` throws; undefined if it throws nothing, and what is no error of ours is thrown on. */
 function codeOf(act: () => unknown): string | undefined {
@@ -91,7 +91,7 @@ describe('the bytes of an event', () => {
         const bytesOf = (value: Uint8Array | string | undefined) =>
           value === undefined ? undefined : Buffer.from(value as Uint8Array).toString('hex');
         const where = { kind: 1, stream, partitions, position, revision };
-        const expected = { ...event, ...where, created, id: formatId(event.id) };
+        const expected = { ...event, ...where, created, id: formatId(event.id as Uint8Array) };
         for (const [name, value] of Object.entries(expected)) {
           const found = decoded[name as keyof typeof expected];
           if (name === 'data' || name === 'metadata')
@@ -101,7 +101,7 @@ describe('the bytes of an event', () => {
         const { type, tags } = event;
         expect(decodeHead(padded)).toEqual({ ...where, type, tags });
         expect([envelopePosition(padded), envelopeCreated(padded)]).toEqual([position, created]);
-        expect(Buffer.from(envelopeId(padded), 'latin1')).toEqual(Buffer.from(event.id));
+        expect(Buffer.from(envelopeId(padded), 'latin1')).toEqual(Buffer.from(event.id as Uint8Array));
       }),
     );
   });
