@@ -535,6 +535,7 @@ export class LivePartition implements PartitionBackend {
   #endWaiting(error: VarveError): void {
     const { tail } = this;
     this.intake.rejectAll(error);
+    tail.tellWritten();
     tail.writtenAcks.rejectAll(error);
     tail.durableAcks.rejectAll(error);
     for (const { reject } of this.#purges.splice(0)) reject(error);

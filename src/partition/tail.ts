@@ -14,6 +14,12 @@ import { SegmentWriter, type WriterStart } from '../segment/writer.js';
 import { LsnMark } from '../streams/lsn-mark.js';
 import { Acknowledgements } from './acknowledgements.js';
 
+/**
+ * After so many bytes, who waits to hear that more is written hears it in a turn of the event loop of its own. Who writes
+ * on whenever it hears so would else keep timers, sockets and the outcomes of syncs waiting for as long as it goes on.
+ */
+const REST_BYTES = 128 * 1024;
+
 /** What an append resolves with. */
 export interface Appended {
   readonly lsn: number;
@@ -69,6 +75,9 @@ export class Tail {
   #addedBytes = 0;
   #closedBytes = 0;
   #durableBytes = 0;
+  /** Those in closed frames when the event loop had its last turn for their sake. */
+  #restedBytes = 0;
+  #resting = false;
   /** A frame was closed that has not been handed over. */
   #unnoted = false;
   readonly #now: () => number;
@@ -218,12 +227,18 @@ export class Tail {
 
   /** Lowers the marks to `lsn`, behind which the log has been cut, and forgets the writer. */
   rewind(lsn: number): void {
+    this.tellWritten();
     this.nextLsn = lsn + 1;
     this.#durableBytes = this.#closedBytes = this.#addedBytes;
     this.written.set(lsn);
     this.durable.set(lsn);
     this.writer = undefined;
     this.entry = undefined;
+  }
+
+  /** Releases the appends that wait for what is written. */
+  tellWritten(): void {
+    this.writtenAcks.release(this.written.value);
   }
 
   #noteClosed(writer: SegmentWriter, entry: SegmentEntry): void {
@@ -238,6 +253,16 @@ export class Tail {
     const lsn = writer.closedLsn;
     if (lsn <= this.written.value) return;
     this.written.set(lsn);
-    this.writtenAcks.release(lsn);
+    if (this.#closedBytes - this.#restedBytes < REST_BYTES) this.tellWritten();
+    else if (this.writtenAcks.size > 0 && !this.#resting) this.#rest();
+  }
+
+  #rest(): void {
+    this.#resting = true;
+    setImmediate(() => {
+      this.#resting = false;
+      this.#restedBytes = this.#closedBytes;
+      this.tellWritten();
+    });
   }
 }

@@ -94,7 +94,8 @@ const CODECS_SETTING = 'eventStore.codecs';
 const SEGMENT_HEADER_BYTES = 4096;
 /** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
 const BATCHES_PER_SEGMENT = 4;
-const MAX_BATCH_BYTES = 512 * 1024;
+/** A batch is one frame, which is read and verified as a whole: one event is found by reading no more than this. */
+const MAX_BATCH_BYTES = 24 * 1024;
 
 /**
  * Opens the event store in `directory`, which is created if it is missing.
