@@ -9,9 +9,10 @@ import type { Disk, DiskFile } from '../../disk/disk.js';
 import { systemCode, VarveError } from '../../errors.js';
 import { BlockBuilder, type ListPlace, MAX_INLINE_BYTES } from './index-block.js';
 import { encodeIndexHeader, fileBytes, type IndexIdentity, type IndexLayout } from './index-header.js';
-import { compareKeys, crcOf, MAX_KEY_BYTES, utf8Of } from './index-key.js';
+import { crcOf, MAX_KEY_BYTES, utf8Of } from './index-key.js';
 import { encodeDirectoryEntry } from './index-summary.js';
 import { KeyFilter } from './key-filter.js';
+import { sortByKey } from './key-sort.js';
 import { encodePostings } from './postings.js';
 
 /** Entries between two turns of the event loop: about a millisecond of work. */
@@ -44,7 +45,13 @@ export async function writeIndexFile(
   identity: IndexIdentity,
   entries: Iterable<IndexEntry>,
 ): Promise<number> {
-  const { parts, size } = await build(identity, await sorted(entries));
+  const sorted: IndexEntry[] = [];
+  for (const entry of entries) {
+    sorted.push(entry);
+    if (sorted.length % SLICE === 0) await nextTurn();
+  }
+  await sortByKey(sorted, nextTurn);
+  const { parts, size } = await build(identity, sorted);
   const temporary = `${path}.tmp`;
   const file = await createAnew(disk, temporary);
   try {
@@ -156,57 +163,4 @@ function checked(
   const postings =
     encodePostings(entry.postings, largest) ?? refuse(`its postings do not grow from 0 up to ${largest}`);
   return { key, postings };
-}
-
-const byKey = (a: IndexEntry, b: IndexEntry): number => compareKeys(a.key, b.key);
-
-/** All entries in the order of their keys. A merge sort, for its pauses: the engine's own sort has none. */
-async function sorted(entries: Iterable<IndexEntry>): Promise<IndexEntry[]> {
-  let runs: IndexEntry[][] = [];
-  let run: IndexEntry[] = [];
-  for (const entry of entries) {
-    if (run.push(entry) < SLICE) continue;
-    runs.push(run.sort(byKey));
-    run = [];
-    await nextTurn();
-  }
-  runs.push(run.sort(byKey));
-  while (runs.length > 1) {
-    const merged: IndexEntry[][] = [];
-    for (let i = 0; i < runs.length; i += 2) merged.push(await mergedRun(runs[i] ?? [], runs[i + 1] ?? []));
-    runs = merged;
-  }
-  return runs[0] ?? [];
-}
-
-async function mergedRun(a: readonly IndexEntry[], b: readonly IndexEntry[]): Promise<IndexEntry[]> {
-  const run: IndexEntry[] = new Array(a.length + b.length);
-  for (let done = 0, fromA = 0; done < run.length; done += SLICE) {
-    fromA = mergeSlice(a, b, run, done, fromA);
-    await nextTurn();
-  }
-  return run;
-}
-
-/** Merges the next slice into `run`, of which `done` are there, `fromA` of them from `a`. Returns the next `fromA`. */
-function mergeSlice(
-  a: readonly IndexEntry[],
-  b: readonly IndexEntry[],
-  run: IndexEntry[],
-  done: number,
-  fromA: number,
-): number {
-  const end = Math.min(done + SLICE, run.length);
-  let i = fromA;
-  for (let at = done; at < end; at++) {
-    const left = a[i];
-    const right = b[at - i];
-    if (left !== undefined && (right === undefined || byKey(left, right) <= 0)) {
-      run[at] = left;
-      i++;
-    } else if (right !== undefined) {
-      run[at] = right;
-    }
-  }
-  return i;
 }

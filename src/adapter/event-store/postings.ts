@@ -54,9 +54,13 @@ export class VarintReader {
   }
 }
 
-/** The bytes of `postings`; undefined unless they are integers from 0 to `limit` of which each is greater than the last. */
+/** Few postings are encoded here; many, which are kept as a list of their own, into an array of their own. */
+const scratch = new Uint8Array(64 * MAX_POSTING_BYTES);
+
+/** The bytes of `postings`, valid until the next call; undefined unless they are integers from 0 to `limit` of which each is greater than the last. */
 export function encodePostings(postings: ArrayLike<number>, limit: number): Uint8Array | undefined {
-  const bytes = new Uint8Array(postings.length * MAX_POSTING_BYTES);
+  const most = postings.length * MAX_POSTING_BYTES;
+  const bytes = most <= scratch.length ? scratch : new Uint8Array(most);
   let end = 0;
   let last = -1;
   for (let i = 0; i < postings.length; i++) {
