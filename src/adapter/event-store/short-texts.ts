@@ -5,9 +5,11 @@
 
 /** Longer ones are not worth looking at byte by byte. */
 const MAX_BYTES = 48;
-const SLOTS = 1024;
+/** Texts that are much alike differ at their end: in a number, or an id. */
+const HASHED_BYTES = 5;
+const SLOTS = 4096;
 
-/** By a hash of their bytes, the latest text with each. ASCII only: a byte is a character. */
+/** By a hash of their last bytes, the latest text with each. ASCII only: a byte is a character. */
 const lately: string[] = new Array(SLOTS).fill('');
 
 /** `bytes[start, end)` as UTF-8. */
@@ -15,7 +17,8 @@ export function readText(bytes: Buffer, start: number, end: number): string {
   const size = end - start;
   if (size > MAX_BYTES) return bytes.toString('utf8', start, end);
   let hash = size;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
+  for (let i = Math.max(start, end - HASHED_BYTES); i < end; i++)
+    hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
   const slot = (hash ^ (hash >>> 10)) & (SLOTS - 1);
   const known = lately[slot] as string;
   if (known.length === size && holds(bytes, start, known)) return known;
