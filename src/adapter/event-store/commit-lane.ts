@@ -96,6 +96,9 @@ interface Decided {
 
 type Work = () => Promise<void>;
 
+/** When one append has to wait for the state of its stream, those of so many behind it are looked up meanwhile. */
+const AHEAD = 128;
+
 export class CommitLane {
   readonly #partition: EnginePartition;
   readonly #host: LaneHost;
@@ -208,7 +211,9 @@ export class CommitLane {
     while (this.#queue.length > 0) {
       const queue = this.#queue;
       this.#queue = [];
-      for (const item of queue) {
+      let askedFor = 0;
+      for (let i = 0; i < queue.length; i++) {
+        const item = queue[i] as Append | Work;
         if (typeof item === 'function') {
           await this.#flush();
           await item();
@@ -216,12 +221,28 @@ export class CommitLane {
         }
         if (this.#decidedBytes + item.bytes > this.#limits.batchBytes) await this.#flush();
         const deciding = this.#decide(item);
-        if (deciding !== undefined) await deciding;
+        if (deciding === undefined) continue;
+        if (i >= askedFor) {
+          askedFor = i + AHEAD;
+          this.#askFor(queue.slice(i + 1, askedFor));
+        }
+        await deciding;
       }
       await this.#flush();
     }
     this.#running = false;
     for (const tell of this.#onIdle.splice(0)) tell();
+  }
+
+  /** Has the states of streams that are going to be needed looked up, all at once. */
+  #askFor(items: readonly (Append | Work)[]): void {
+    for (const item of items) {
+      if (typeof item === 'function') continue;
+      for (const { stream } of item.writes) {
+        const state = this.#states.get(stream) ?? this.#host.state(stream);
+        if (state instanceof Promise) state.catch(() => {}); // told when it is asked for again
+      }
+    }
   }
 
   /** Decides one append, at once where all that this takes is at hand. */

@@ -8,7 +8,7 @@ import { decodeHead, type EnvelopeHead, KIND_EVENT } from './envelope.js';
 import type { IndexCache } from './index-cache.js';
 import { IndexFile, type IndexValue } from './index-file.js';
 import { IndexDamaged, type IndexIdentity } from './index-header.js';
-import { compareKeys } from './index-key.js';
+import { compareKeys, type IndexKey, indexKey } from './index-key.js';
 import { type IndexLayer, type Key, type KeyKind, MemoryLayer, type Postings } from './index-layer.js';
 import { type IndexEntry, writeIndexFile } from './index-writer.js';
 
@@ -50,6 +50,19 @@ export async function readLayer(
   return layer;
 }
 
+/** What was looked for last: it is looked for in one layer after the other. */
+let lastKey: Key | undefined;
+let lastWanted: IndexKey | string = '';
+
+function wantedOf(key: Key): IndexKey | string {
+  if (key !== lastKey) {
+    const text = PREFIXES[key.kind] + key.name;
+    lastWanted = indexKey(text) ?? text;
+    lastKey = key;
+  }
+  return lastWanted;
+}
+
 export class FileLayer implements IndexLayer {
   readonly segment: number;
   readonly #log: EnginePartition;
@@ -58,26 +71,44 @@ export class FileLayer implements IndexLayer {
   readonly #identity: IndexIdentity;
   readonly #cache: IndexCache;
   #file: Promise<IndexFile> | undefined;
+  /** The same, once it is open. */
+  #opened: IndexFile | undefined;
   #gone = false;
+  /** This process has written the file. */
+  #warm: boolean;
   /** The layer that holds what is left of this one's events, once this one is gone. */
   #next: IndexLayer | undefined;
 
   /** The file need not be there: it is looked for, and made where it must be, when something is asked of it. */
-  constructor(log: EnginePartition, disk: Disk, path: string, identity: IndexIdentity, cache: IndexCache) {
+  constructor(
+    log: EnginePartition,
+    disk: Disk,
+    path: string,
+    identity: IndexIdentity,
+    cache: IndexCache,
+    { warm }: { warm: boolean },
+  ) {
     this.segment = identity.segment;
     this.#log = log;
     this.#disk = disk;
     this.#path = path;
     this.#identity = identity;
     this.#cache = cache;
+    this.#warm = warm;
   }
 
   get lastLsn(): number {
     return this.#identity.lastLsn;
   }
 
-  async find(key: Key): Promise<Postings | undefined> {
-    const wanted = PREFIXES[key.kind] + key.name;
+  /** At once where the file's filter, in memory, says that the key is not here. */
+  find(key: Key): undefined | Promise<Postings | undefined> {
+    const wanted = wantedOf(key);
+    if (!this.#gone && this.#opened?.mayContain(wanted) === false) return undefined;
+    return this.#find(key, wanted);
+  }
+
+  async #find(key: Key, wanted: IndexKey | string): Promise<Postings | undefined> {
     const found = await this.#mending(async (file) => this.#postings(await file.get(wanted)));
     return found === undefined && this.#gone ? this.#clip(await this.#next?.find(key)) : found;
   }
@@ -138,8 +169,10 @@ export class FileLayer implements IndexLayer {
       const opening = this.#file ?? this.#open();
       this.#file = opening;
       try {
-        return await use(await opening);
+        this.#opened = await opening;
+        return await use(this.#opened);
       } catch (error) {
+        this.#opened = undefined;
         const again = error instanceof IndexDamaged && attempt < ATTEMPTS;
         if (this.#file === opening) this.#file = again ? this.#replace(opening) : undefined;
         if (this.#gone || (error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED')) return undefined;
@@ -150,7 +183,7 @@ export class FileLayer implements IndexLayer {
   }
 
   async #open(): Promise<IndexFile> {
-    return (await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache)) ?? this.#make();
+    return (await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache, this.#warm)) ?? this.#make();
   }
 
   /** The damage may be where opening does not look. */
@@ -162,7 +195,8 @@ export class FileLayer implements IndexLayer {
 
   async #make(): Promise<IndexFile> {
     await writeLayer(this.#disk, this.#path, this.#identity, await readLayer(this.#log, this.#identity));
-    const made = await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache);
+    this.#warm = true;
+    const made = await IndexFile.open(this.#disk, this.#path, this.#identity, this.#cache, this.#warm);
     if (made === undefined) throw new IndexDamaged(this.#path, 'it was made anew, and cannot be read');
     return made;
   }

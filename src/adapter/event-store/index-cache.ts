@@ -12,6 +12,9 @@ interface CacheItem {
   readonly byteLength: number;
 }
 
+/** Items go by the id of their file and their offset in it: a file's item at one offset is always of one type. */
+export const itemKey = (fileId: string, offset: number): string => `${fileId}:${offset}`;
+
 export interface IndexCacheOptions {
   /** Bytes of what is kept in memory; an item larger than this is not kept. At least 1. */
   readonly maxBytes: number;
@@ -41,14 +44,13 @@ export class IndexCache {
     return `${++this.#lastId}`;
   }
 
-  /** Items go by the id of their file and their offset in it: a file's item at one offset is always of one type. */
-  get<T extends CacheItem>(fileId: string, offset: number): T | undefined {
-    return this.#items.get(`${fileId}:${offset}`) as T | undefined;
+  /** `key`: of `itemKey`. */
+  get<T extends CacheItem>(key: string): T | undefined {
+    return this.#items.get(key) as T | undefined;
   }
 
   /** The item, read if it is not here; who asks while it is being read gets the same one. */
-  async load<T extends CacheItem>(fileId: string, offset: number, read: () => Promise<T>): Promise<T> {
-    const key = `${fileId}:${offset}`;
+  async load<T extends CacheItem>(key: string, read: () => Promise<T>): Promise<T> {
     const found = this.#items.get(key) ?? this.#loading.get(key);
     if (found !== undefined) return found as T | Promise<T>;
     const loading = read()
@@ -61,8 +63,8 @@ export class IndexCache {
     return loading;
   }
 
-  forget(fileId: string, offset: number): void {
-    this.#items.delete(`${fileId}:${offset}`);
+  forget(key: string): void {
+    this.#items.delete(key);
   }
 
   /** Closes all files, after what is being read of them, and lets go of everything. */

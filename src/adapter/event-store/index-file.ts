@@ -7,7 +7,7 @@
 import type { Disk, DiskFile } from '../../disk/disk.js';
 import { systemCode, VarveError } from '../../errors.js';
 import { BLOCK_BYTES, BlockEntry, entryCount, type ListPlace, lowerBound } from './index-block.js';
-import type { IndexCache } from './index-cache.js';
+import { type IndexCache, itemKey } from './index-cache.js';
 import {
   blockOffset,
   decodeIndexHeader,
@@ -45,25 +45,38 @@ export class IndexFile {
   readonly #layout: IndexLayout;
   readonly #cache: IndexCache;
   readonly #id: string;
+  readonly #warm: boolean;
   readonly #summaryOffset: number;
+  readonly #summaryKey: string;
   #closed = false;
 
-  private constructor(disk: Disk, path: string, cache: IndexCache, id: string, layout: IndexLayout) {
+  private constructor(
+    disk: Disk,
+    path: string,
+    cache: IndexCache,
+    { id, layout, warm }: { id: string; layout: IndexLayout; warm: boolean },
+  ) {
     this.keyCount = layout.keyCount;
     this.#disk = disk;
     this.#path = path;
     this.#cache = cache;
     this.#id = id;
+    this.#warm = warm;
     this.#layout = layout;
     this.#summaryOffset = summaryOffset(layout);
+    this.#summaryKey = itemKey(id, this.#summaryOffset);
   }
 
-  /** Undefined where the file is missing, damaged, of another identity or version: it must be built again. */
+  /**
+   * Undefined where the file is missing, damaged, of another identity or version: it must be built again. `warm`: this
+   * process has written it, so it lies in the page cache, and reading it at once is quicker than having it read.
+   */
   static async open(
     disk: Disk,
     path: string,
     identity: IndexIdentity,
     cache: IndexCache,
+    warm = false,
   ): Promise<IndexFile | undefined> {
     const id = cache.newFileId();
     try {
@@ -72,7 +85,7 @@ export class IndexFile {
         () => openFile(disk, path),
         (file) => layoutOf(file, identity),
       );
-      const file = new IndexFile(disk, path, cache, id, layout);
+      const file = new IndexFile(disk, path, cache, { id, layout, warm });
       await file.#summary();
       return file;
     } catch (error) {
@@ -106,9 +119,9 @@ export class IndexFile {
     const number = summary.blockOf(wanted.bytes);
     if (number < 0) return undefined;
     const offset = blockOffset(number);
+    const blockKey = itemKey(this.#id, offset);
     const block =
-      this.#cache.get<Buffer>(this.#id, offset) ??
-      (await this.#cache.load(this.#id, offset, () => this.#readBlock(number, summary)));
+      this.#cache.get<Buffer>(blockKey) ?? (await this.#cache.load(blockKey, () => this.#readBlock(number, summary)));
     const index = lowerBound(block, wanted.bytes);
     if (index === entryCount(block)) return undefined;
     const entry = new BlockEntry(block, index);
@@ -116,7 +129,7 @@ export class IndexFile {
     const { value, count, postings } = entry.content();
     if (postings instanceof Uint32Array) return { value, postings };
     const listOffset = blockOffset(this.#layout.blockCount) + postings.offset;
-    const list = await this.#cache.load(this.#id, listOffset, () => this.#readList(postings, count));
+    const list = await this.#cache.load(itemKey(this.#id, listOffset), () => this.#readList(postings, count));
     return { value, postings: list };
   }
 
@@ -133,7 +146,8 @@ export class IndexFile {
     for (let number = first; number < this.#layout.blockCount; number++) {
       this.#checkOpen();
       const summary = await this.#summary(); // asked for again: a scan that rests is not to hold it in memory
-      const block = this.#cache.get<Buffer>(this.#id, blockOffset(number)) ?? (await this.#readBlock(number, summary));
+      const block =
+        this.#cache.get<Buffer>(itemKey(this.#id, blockOffset(number))) ?? (await this.#readBlock(number, summary));
       const count = entryCount(block);
       for (let index = number === first ? lowerBound(block, from) : 0; index < count; index++) {
         const entry = new BlockEntry(block, index);
@@ -149,7 +163,7 @@ export class IndexFile {
   /** Idempotent. Resolves when what is being read has been read, and the file is closed. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#cache.forget(this.#id, this.#summaryOffset);
+    this.#cache.forget(this.#summaryKey);
     await this.#cache.files.close(this.#id);
   }
 
@@ -158,14 +172,14 @@ export class IndexFile {
   }
 
   #cachedSummary(): IndexSummary | undefined {
-    return this.#cache.get(this.#id, this.#summaryOffset);
+    return this.#cache.get(this.#summaryKey);
   }
 
   #summary(): IndexSummary | Promise<IndexSummary> {
     const cached = this.#cachedSummary();
     if (cached !== undefined) return cached;
     const { directoryBytes, filterBytes, summaryCrc } = this.#layout;
-    return this.#cache.load(this.#id, this.#summaryOffset, async () => {
+    return this.#cache.load(this.#summaryKey, async () => {
       const bytes = await this.#read(this.#summaryOffset, directoryBytes + filterBytes, summaryCrc);
       return new IndexSummary(bytes, this.#layout);
     });
@@ -187,7 +201,7 @@ export class IndexFile {
       () => this.#openAgain(),
       async (file) => {
         const bytes = Buffer.allocUnsafeSlow(length);
-        const got = await file.read(bytes, offset);
+        const got = this.#warm ? file.readSync(bytes, offset) : await file.read(bytes, offset);
         if (got < length || crcOf(bytes) !== crc) {
           throw new IndexDamaged(this.#path, `the ${length} bytes at ${offset} are damaged`);
         }

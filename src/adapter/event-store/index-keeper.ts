@@ -73,7 +73,7 @@ export class IndexKeeper {
   /** Writes the layer of a kept file that is going to be used. */
   async addKept(file: KeptFile, layer: MemoryLayer): Promise<void> {
     const done = await this.#write(this.#pathOfKept(file), this.#identityOfKept(file), layer);
-    this.#keptLayers.set(file, done ? this.#keptFileLayer(file) : layer);
+    this.#keptLayers.set(file, done ? this.#keptFileLayer(file, true) : layer);
   }
 
   /**
@@ -118,7 +118,8 @@ export class IndexKeeper {
     const segment = this.#log.segments().find(({ index }) => index === layer.segment);
     if (segment === undefined) return; // purged meanwhile
     const identity = this.#identity(segment.index, segment.firstLsn, segment.lastLsn);
-    if (await this.#write(this.#pathOf(layer.segment), identity, layer)) this.index.replace(this.#fileLayer(identity));
+    if (await this.#write(this.#pathOf(layer.segment), identity, layer))
+      this.index.replace(this.#fileLayer(identity, true));
   }
 
   async #write(path: string, identity: IndexIdentity, layer: MemoryLayer): Promise<boolean> {
@@ -146,12 +147,14 @@ export class IndexKeeper {
     });
   }
 
-  #fileLayer(identity: IndexIdentity): FileLayer {
-    return new FileLayer(this.#log, this.#disk, this.#pathOf(identity.segment), identity, this.#cache);
+  #fileLayer(identity: IndexIdentity, warm = false): FileLayer {
+    return new FileLayer(this.#log, this.#disk, this.#pathOf(identity.segment), identity, this.#cache, { warm });
   }
 
-  #keptFileLayer(file: KeptFile): FileLayer {
-    return new FileLayer(this.#log, this.#disk, this.#pathOfKept(file), this.#identityOfKept(file), this.#cache);
+  #keptFileLayer(file: KeptFile, warm = false): FileLayer {
+    return new FileLayer(this.#log, this.#disk, this.#pathOfKept(file), this.#identityOfKept(file), this.#cache, {
+      warm,
+    });
   }
 
   #identityOfKept({ range, firstLsn, lastLsn }: KeptFile): IndexIdentity {

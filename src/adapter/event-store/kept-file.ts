@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Disk } from '../../disk/disk.js';
 import { systemCode, VarveError } from '../../errors.js';
 import type { EngineRecord } from './engine.js';
-import type { IndexCache } from './index-cache.js';
+import { type IndexCache, itemKey } from './index-cache.js';
 import { crcOf } from './index-key.js';
 import {
   DIRECTORY_ENTRY_BYTES,
@@ -91,13 +91,13 @@ export class KeptFile {
 
   /** Closes it, after what is being read. */
   async close(): Promise<void> {
-    this.#cache.forget(this.#id, this.#header.directoryOffset);
+    this.#cache.forget(itemKey(this.#id, this.#header.directoryOffset));
     await this.#cache.files.close(this.#id);
   }
 
   #directory(): Promise<Buffer> {
     const { directoryOffset, blocks, directoryCrc } = this.#header;
-    return this.#cache.load(this.#id, directoryOffset, () =>
+    return this.#cache.load(itemKey(this.#id, directoryOffset), () =>
       this.#read(directoryOffset, blocks * DIRECTORY_ENTRY_BYTES, directoryCrc),
     );
   }
