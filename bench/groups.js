@@ -22,6 +22,7 @@ export const GROUPS = /** @type {const} */ ([
   'memory',
   'events',
   'event-reads',
+  'actors',
 ]);
 
 /**

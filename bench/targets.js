@@ -60,4 +60,8 @@ export const TARGETS = {
   'events-1-vs-sqlite-events': [ratio('≥', 1)],
   'events-read-stream': [value('≤', 150)],
   'events-read-all': [value('≥', 700_000)],
+
+  'actors-events': [value('≥', 100_000), ratio('≥', 50)],
+  'actors-waking': [value('≤', 300)],
+  'actors-heap': [ratio('≤', 2)],
 };

@@ -1,2 +1,3 @@
 /** So that types are checked without a build. */
 export * from 'varve';
+export * from 'varve/xstate';
