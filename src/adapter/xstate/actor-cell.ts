@@ -29,8 +29,10 @@ import {
 import { packErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
+import { startOutside } from './outside.js';
 import { Supervisor } from './supervision.js';
-import { type Input, type Node, Tree, type Turn, type UserEffect } from './tree.js';
+import { Tree } from './tree.js';
+import type { Input, Node, Turn, UserEffect } from './turn.js';
 import {
   type Ended,
   hashOf,
@@ -181,7 +183,9 @@ export class ActorCell {
 
   /** It must stay in memory: something runs, or somebody looks. */
   get pinned(): boolean {
-    return !this.idle || this.#unmarked || !this.observers.none || (this.#state === 'live' && this.#tree.busyOutside);
+    return (
+      !this.idle || this.#unmarked || !this.observers.none || (this.#state === 'live' && this.#tree.nodes.busyOutside)
+    );
   }
 
   /**
@@ -330,16 +334,16 @@ export class ActorCell {
   /** What was under way when the process ended, or the actor was given up. */
   #resume(): void {
     const shift = this.#host.resume(this.plan, this.stream, this.#revision);
-    if (shift !== undefined && this.#tree.timers.length > 0) {
+    if (shift !== undefined && this.#tree.timers.size > 0) {
       const at = this.#now();
-      this.#tree.shiftTimers(shift, at);
+      this.#tree.timers.shift(shift, at);
       this.#append('resumed', { type: 'varve.resumed', data: null }, { shift }, nothing, at).catch((error) =>
         this.#host.report(error, this, 'setting timers anew'),
       );
     }
-    for (const node of this.#tree.interrupted()) {
+    for (const node of this.#tree.nodes.interrupted()) {
       const policy = this.plan.interrupted(String(node.actor.src));
-      if (policy === 'restart') this.#tree.startOutside(node);
+      if (policy === 'restart') startOutside(node);
       else if (policy === 'fail') {
         const { id } = node.actor;
         const error = new Error(`The actor '${id}' was interrupted: the process ended while it ran.`);
@@ -430,7 +434,7 @@ export class ActorCell {
     this.#failures.set(from.address, attempts);
     const tree = this.#tree;
     const verdict = await this.#verdict(input.event.error, `'${from.actor.id}'`, attempts);
-    if (this.#tree !== tree || !tree.counts(from)) return;
+    if (this.#tree !== tree || !tree.nodes.counts(from)) return;
     if (verdict === 'again') tree.restartOutside(from);
     else if (verdict === 'stop' && !this.#supervisor.draining) {
       this.#enqueue({ input, from, message: undefined, resolve: nothing, reject });
@@ -472,14 +476,14 @@ export class ActorCell {
       if (waiting.input !== 'tick' && from === undefined) reject(ended(this.stream, status, error));
       return;
     }
-    if (from !== undefined && !tree.counts(from)) return;
+    if (from !== undefined && !tree.nodes.counts(from)) return;
     if (message !== undefined && (isKnown(this.#inbox, message) || this.#isForgotten(waiting.input, message))) {
       this.#ride(waiting);
       return;
     }
     const at = this.#now();
     let input: Input;
-    const timer = tree.nextTimer;
+    const timer = tree.timers.next;
     if (timer !== undefined && timer.due <= at) {
       // What is due comes before what is sent now, also where nobody was awake to see it.
       input = { kind: 'timer', source: timer.source, id: timer.id };
@@ -528,7 +532,7 @@ export class ActorCell {
 
   /** From a durable child that was stopped, or whose place another has taken. */
   #isForgotten(input: Input | 'tick', message: string): boolean {
-    return input !== 'tick' && input.kind === 'child' && !this.#tree.awaits(input.source, senderOf(message));
+    return input !== 'tick' && input.kind === 'child' && !this.#tree.nodes.awaits(input.source, senderOf(message));
   }
 
   #refuseUnhandled({ target, event }: Input & { kind: 'event' }): void {
@@ -660,8 +664,8 @@ export class ActorCell {
   }
 
   #wakeTime(): number | undefined {
-    if (this.#effectful > this.#effects.done || this.#tree.busyOutside) return 0;
-    return this.#tree.nextTimer?.due;
+    if (this.#effectful > this.#effects.done || this.#tree.nodes.busyOutside) return 0;
+    return this.#tree.timers.next?.due;
   }
 
   /** What the journal has becomes visible, in order. */
@@ -769,7 +773,7 @@ export class ActorCell {
   }
 
   #rearm(): void {
-    const timer = this.#tree.nextTimer;
+    const timer = this.#tree.timers.next;
     if (timer === undefined) this.#host.alarms.clear(this.stream);
     else this.#host.alarms.set(this.stream, timer.due);
   }
@@ -883,7 +887,7 @@ const isOver = ({ status }: { readonly status: string }): boolean => status !== 
 
 /** A child has failed, and whoever has started it does not know what to do. */
 function isUnforeseenError(tree: Tree, { target, event }: Input & { kind: 'child' }): boolean {
-  return event.type.startsWith('xstate.error.actor.') && !tree.canTake(target, event);
+  return event.type.startsWith('xstate.error.actor.') && !tree.nodes.canTake(target, event);
 }
 
 const inputType = (input: Input): string => (input.kind === 'timer' ? input.id : input.event.type);

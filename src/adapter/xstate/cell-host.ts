@@ -8,7 +8,7 @@ import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import type { Verdict } from './effects.js';
 import type { MachinePlan } from './machine-plan.js';
-import type { Inspect } from './tree.js';
+import type { Inspect } from './turn.js';
 
 export interface CellHost {
   readonly store: EventStore;

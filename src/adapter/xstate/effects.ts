@@ -6,7 +6,7 @@
  */
 
 import { streamOf } from './address.js';
-import type { UserEffect } from './tree.js';
+import type { UserEffect } from './turn.js';
 import type { Undone } from './wake-up.js';
 
 /** How it goes on where an effect has thrown. */

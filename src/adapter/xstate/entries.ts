@@ -17,7 +17,7 @@ import { checkEncodable } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { type DurableAddress, type DurableParent, ROOT } from './address.js';
 import { packErrors, unpackErrors } from './error-data.js';
-import type { Input, UserEffect } from './tree.js';
+import type { Input, UserEffect } from './turn.js';
 
 export type EntryKind =
   /** The actor was started: its input. */

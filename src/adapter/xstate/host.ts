@@ -24,7 +24,8 @@ import { type MachineOptions, type MachinePlan, planMachine } from './machine-pl
 import { Observers } from './observers.js';
 import { claim, release } from './owners.js';
 import { checkXState } from './seam.js';
-import { bareTree, type Inspect } from './tree.js';
+import { bareTree } from './tree.js';
+import type { Inspect } from './turn.js';
 import { readWakeTable } from './wake-table.js';
 import { wakeUp } from './wake-up.js';
 
@@ -497,7 +498,7 @@ export class ActorHost<Known extends Machines = Machines> {
   /** Lets an actor leave memory, unless something holds it there. */
   #passivate(cell: ActorCell): void {
     if (cell.pinned) return;
-    const due = cell.state === 'live' ? cell.tree.nextTimer?.due : undefined;
+    const due = cell.state === 'live' ? cell.tree.timers.next?.due : undefined;
     this.#forget(cell);
     this.#counters.passivations++;
     if (due !== undefined) this.#alarms.set(cell.stream, due);

@@ -21,4 +21,4 @@ export {
   type MachineOf,
 } from './host.js';
 export type { Interrupted, MachineOptions, Supervision, TimerPolicy, Unhandled } from './machine-plan.js';
-export type { Inspect } from './tree.js';
+export type { Inspect } from './turn.js';

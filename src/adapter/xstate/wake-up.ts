@@ -13,7 +13,8 @@ import { canonical } from './canonical.js';
 import { type EntryMetadata, entryInput, metadataOf } from './entries.js';
 import { packErrors, unpackErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
-import type { Effect, Tree, TreeState, Turn, UserEffect } from './tree.js';
+import type { Tree } from './tree.js';
+import type { Effect, TreeState, Turn, UserEffect } from './turn.js';
 
 /** Effects of one entry that still have to be carried out. */
 export interface Undone {
@@ -152,7 +153,7 @@ class Replay {
     if (from !== undefined) noteMessage(this.#inbox, from);
     if (kind === 'message') this.#message(unpackErrors(event.data) as AnyEventObject, metadata, revision);
     else if (kind === 'ended') this.#ended = unpackErrors(event.data) as Ended;
-    else if (kind === 'resumed') this.#tree.shiftTimers(metadata.shift ?? 0, metadata.at);
+    else if (kind === 'resumed') this.#tree.timers.shift(metadata.shift ?? 0, metadata.at);
     else this.#compute(event, metadata, revision);
   }
 
