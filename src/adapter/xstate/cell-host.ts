@@ -25,7 +25,7 @@ export interface CellHost {
   /** Entries that tell what was carried out are written together, a little later. */
   markLater(cell: ActorCell): void;
   /** A journal before this moment is of an earlier life: its actors were interrupted. Shift of timers, by policy. */
-  resume(plan: MachinePlan, stream: string, revision: number): number | 'restart' | undefined;
+  resume(plan: MachinePlan, stream: string): number | 'restart' | undefined;
   /** It has something to do, or nothing any more. */
   busy(cell: ActorCell): void;
   quiet(cell: ActorCell): void;

@@ -3,7 +3,7 @@
  * not, and sees that those which have something to do do it, also after a crash. See docs/adapters/xstate.md.
  */
 import { LRUCache } from 'lru-cache';
-import type { AnyEventObject, AnyStateMachine, InputFrom, Snapshot } from 'xstate';
+import type { AnyEventObject, AnyStateMachine, InputFrom } from 'xstate';
 import { VarveError } from '../../errors.js';
 import { type Ack, type Check, callback, checkAll, integer, invalid, oneOf } from '../../options.js';
 import type { LiveStream } from '../../streams/pull-stream.js';
@@ -342,16 +342,12 @@ export class ActorHost<Known extends Machines = Machines> {
     history: (stream: string, from: number) => readHistory(this.#store, stream, from, () => this.#caughtUp(stream)),
     at: (stream: string, revision: number) => this.#at(stream, revision),
     replay: (stream: string, inspect: Inspect) => this.#replay(stream, inspect),
-    persist: async (stream: string): Promise<Snapshot<unknown>> => {
-      const cell = this.#cellOf(stream);
-      await cell.wake();
-      return cell.tree.persist().snapshot;
-    },
+    persist: (stream: string) => this.#cellOf(stream).persist(),
     stop: async (stream: string) => {
       if (this.#draining) throw hostClosed(stream);
       const cell = this.#cellOf(stream);
       await cell.wake();
-      await cell.end('stopped');
+      await cell.end();
     },
   };
 
@@ -381,7 +377,7 @@ export class ActorHost<Known extends Machines = Machines> {
       if (event.type === START_CHILD) {
         await cell.wake({ input: event.input, parent: event.parent });
       } else if (event.type === STOP_CHILD) {
-        if (await cell.wake()) await cell.end('stopped');
+        if (await cell.wake()) await cell.end();
       } else if (child !== undefined) {
         await cell.give({ kind: 'child', source: child, target: parentAddress(child), event }, id);
       } else await cell.send(event, id);
@@ -498,7 +494,7 @@ export class ActorHost<Known extends Machines = Machines> {
   /** Lets an actor leave memory, unless something holds it there. */
   #passivate(cell: ActorCell): void {
     if (cell.pinned) return;
-    const due = cell.state === 'live' ? cell.tree.timers.next?.due : undefined;
+    const due = cell.nextTimer?.due;
     this.#forget(cell);
     this.#counters.passivations++;
     if (due !== undefined) this.#alarms.set(cell.stream, due);
