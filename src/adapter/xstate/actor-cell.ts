@@ -69,13 +69,13 @@ export class ActorCell {
 
   /** About how much memory it takes. */
   get bytes(): number {
-    return BYTES_OF_A_CELL + 2 * (this.#life?.stateBytes ?? 0);
+    return BYTES_OF_A_CELL + 2 * (this.#awake?.journal.stateBytes ?? 0);
   }
 
   /** Nothing is under way, so it could be put to sleep. */
   get idle(): boolean {
     if (this.#queue.length > 0 || this.supervisor.pausing || this.#phase === 'waking') return false;
-    return this.#awake?.idle ?? true;
+    return this.#awake?.journal.idle ?? true;
   }
 
   /** It must stay in memory: something runs, or somebody looks. */
@@ -103,7 +103,7 @@ export class ActorCell {
         this.#waking = this.#wake(start).finally(() => {
           this.#waking = undefined;
           // What came with it, such as a result that was there at once, may have failed already.
-          this.#awake?.check();
+          this.#awake?.journal.check();
           this.settled();
         });
       }
@@ -155,12 +155,12 @@ export class ActorCell {
 
   /** Tells the journal what was carried out. */
   async mark(): Promise<void> {
-    await this.#awake?.mark();
+    await this.#awake?.journal.mark();
   }
 
   /** A snapshot at the next opportunity. */
   async saveSnapshot(): Promise<void> {
-    await this.#awake?.saveSnapshot();
+    await this.#awake?.journal.saveSnapshot();
   }
 
   enqueue(waiting: Waiting): void {
@@ -179,7 +179,7 @@ export class ActorCell {
 
   /** Has computed what waits, as far as that is possible now. */
   pump(): void {
-    while (this.#queue.length > 0 && this.#awake?.ready()) {
+    while (this.#queue.length > 0 && this.#awake?.journal.ready()) {
       // What is due comes before what is sent now, also where nobody was awake to see it.
       if (!this.#life?.fire()) this.#life?.compute(this.#queue.shift() as Waiting);
     }

@@ -2,7 +2,6 @@
  * What entries of a journal tell beside themselves: how far effects have been carried out, when the actor has something to
  * do by itself, and now and then a checksum of its state.
  */
-import type { Effects } from './effects.js';
 import { type EntryKind, type EntryMetadata, NO_FIELDS } from './entries.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Tree } from './tree.js';
@@ -10,10 +9,16 @@ import { hashOf } from './wake-up.js';
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** What the books are about. */
-interface Subject {
+interface Told {
+  readonly kind: EntryKind;
+  readonly at: number;
+  readonly fields: Partial<EntryMetadata>;
+  /** Everything up to here has been carried out. */
+  readonly done: number;
+  /** As it is behind the entry. */
   readonly tree: Tree;
-  readonly effects: Effects;
+  /** It was computed for this entry. */
+  readonly computed: boolean;
 }
 
 export class Books {
@@ -24,17 +29,14 @@ export class Books {
   #hashed = 0;
   #stateBytes = 0;
   readonly #plan: MachinePlan;
-  readonly #subject: Subject;
   readonly #onUnhashable: (error: unknown) => void;
 
   constructor(
     plan: MachinePlan,
-    subject: Subject,
     known: { readonly marked: number; readonly effectful: number },
     onUnhashable: (error: unknown) => void,
   ) {
     this.#plan = plan;
-    this.#subject = subject;
     this.#marked = known.marked;
     this.#effectful = known.effectful;
     this.#onUnhashable = onUnhashable;
@@ -50,9 +52,14 @@ export class Books {
     return this.#effectful > this.#marked;
   }
 
-  /** The journal could be told of more that has been carried out. */
-  get behind(): boolean {
-    return this.open && this.#subject.effects.done > this.#marked;
+  /** The journal could be told of more: everything up to `done` has been carried out. */
+  behind(done: number): boolean {
+    return this.open && done > this.#marked;
+  }
+
+  /** An entry at this revision has effects. */
+  note(revision: number): void {
+    this.#effectful = revision;
   }
 
   shift(by: number): void {
@@ -60,30 +67,24 @@ export class Books {
   }
 
   /** Metadata of an entry that is to be appended. Built step by step: this is done for each event. */
-  entry(
-    { kind, at, fields }: { readonly kind: EntryKind; readonly at: number; readonly fields: Partial<EntryMetadata> },
-    { revision, effectful, computed }: { revision: number; effectful: boolean; computed: boolean },
-  ): EntryMetadata {
-    const { tree, effects } = this.#subject;
-    const { done } = effects;
-    if (effectful) this.#effectful = revision;
+  entry({ kind, at, fields, done, tree, computed }: Told): EntryMetadata {
     const metadata: Writable<EntryMetadata> = { kind, at, version: this.#plan.version };
     if (fields !== NO_FIELDS) Object.assign(metadata, fields);
-    if (this.behind) metadata.done = done;
+    if (this.behind(done)) metadata.done = done;
     const wake = this.#effectful > done || tree.nodes.busyOutside ? 0 : tree.timers.next?.due;
     if (wake !== undefined) metadata.wake = wake;
     if (computed && ++this.#hashed >= this.#plan.hashEvery) {
-      const hash = this.#hash();
+      const hash = this.#hash(tree);
       if (hash !== undefined) metadata.hash = hash;
     }
     this.#marked = done;
     return metadata;
   }
 
-  #hash(): number | undefined {
+  #hash(tree: Tree): number | undefined {
     this.#hashed = 0;
     try {
-      const { hash, bytes } = hashOf(this.#subject.tree);
+      const { hash, bytes } = hashOf(tree);
       this.#stateBytes = bytes;
       return hash;
     } catch (error) {

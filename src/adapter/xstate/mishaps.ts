@@ -27,11 +27,11 @@ export class Mishaps {
   /** By the address of a child outside: how often it has failed. */
   readonly #failures = new Map<string, number>();
 
-  constructor(host: CellHost, cell: ActorCell, life: Life, supervisor: Supervisor) {
+  constructor(host: CellHost, cell: ActorCell, life: Life) {
     this.#host = host;
     this.#cell = cell;
     this.#life = life;
-    this.#supervisor = supervisor;
+    this.#supervisor = cell.supervisor;
   }
 
   /** An effect has thrown, for the `attempts`-th time. */
@@ -45,7 +45,7 @@ export class Mishaps {
     const verdict = await this.#verdict(error, what, attempts, message);
     if (verdict !== 'stop') return verdict;
     if (this.#supervisor.draining)
-      this.#life.effects.stop(); // the next life carries it out
+      this.#life.journal.stopEffects(); // the next life carries it out
     else {
       this.#host.report(error, this.#cell, what);
       await this.#life.end({ status: 'error', error }).catch((failure) => this.#report(failure, 'ending'));
