@@ -17,6 +17,7 @@ import type { Input, Timer } from './turn.js';
 /** What it takes beside its state: XState's objects and these. */
 const BYTES_OF_A_CELL = 6 * 1024;
 const nothing = () => {};
+const TICK: Waiting = { input: 'tick', from: undefined, message: undefined, resolve: nothing, reject: nothing };
 
 export interface Shown {
   /** Undefined before it is awake. */
@@ -45,11 +46,16 @@ export class ActorCell {
   usedAt = 0;
   /** What nobody has sent has thrown: it is ended as soon as it is awake again. */
   hopeless: { readonly error: unknown } | undefined;
+  /** Everything up to this revision has been carried out in this process; the journal may not know it. */
+  carriedOut = -1;
   readonly #host: CellHost;
   #phase: 'empty' | 'waking' | 'awake' | 'gone' = 'empty';
   #waking: Promise<boolean> | undefined;
   #life: Life | undefined;
   readonly #queue: Waiting[] = [];
+  /** Lives that have ended with an append that failed, one after the other. */
+  #failedLives = 0;
+  #appendFailed = false;
   /** Its partition has failed: what was written last may be there, and is not read before the store is opened anew. */
   #failure: VarveError | undefined;
 
@@ -104,6 +110,7 @@ export class ActorCell {
           this.#waking = undefined;
           // What came with it, such as a result that was there at once, may have failed already.
           this.#awake?.journal.check();
+          if (this.#phase === 'empty') this.#wakeForQueue();
           this.settled();
         });
       }
@@ -121,9 +128,15 @@ export class ActorCell {
     return new Promise((resolve, reject) => this.enqueue({ input, from: undefined, message, resolve, reject }));
   }
 
-  /** Its alarm has rung. */
+  /** Its alarm has rung. One that is not there is not started for it; one that another host runs is its. */
   tick(): void {
-    this.enqueue({ input: 'tick', from: undefined, message: undefined, resolve: nothing, reject: nothing });
+    const asleep = this.#phase === 'empty' && this.#waking === undefined;
+    if (!asleep) {
+      this.enqueue(TICK);
+      return;
+    }
+    this.#queue.push(TICK);
+    this.wake().catch((error) => isLeaseLost(error) || this.#host.report(error, this, 'waking up'));
   }
 
   /** Ends it for good: nothing is carried out any more, its children are stopped. */
@@ -171,10 +184,7 @@ export class ActorCell {
     this.#queue.push(waiting);
     this.#host.busy(this);
     if (this.#phase === 'awake') this.pump();
-    else if (this.#waking === undefined) {
-      // Whoever waits in the queue is told.
-      this.wake({ input: undefined }).catch(nothing);
-    }
+    else if (this.#waking === undefined) this.#wakeForQueue();
   }
 
   /** Has computed what waits, as far as that is possible now. */
@@ -191,8 +201,13 @@ export class ActorCell {
     if (this.idle) this.#host.quiet(this);
   }
 
-  /** What those who wait for an append are told. */
+  appended(): void {
+    this.#failedLives = 0;
+  }
+
+  /** An append has failed: what those who wait for it are told. */
   blame(cause: unknown): unknown {
+    this.#appendFailed = true;
     if (cause instanceof VarveError && cause.code === 'ERR_VARVE_PARTITION_FAILED') this.#failure ??= cause;
     return isLost(cause) ? (this.#failure ?? notOwner(this.stream, cause)) : cause;
   }
@@ -207,12 +222,28 @@ export class ActorCell {
       this.settled();
       return;
     }
+    if (this.#appendFailed) this.#failedLives++;
+    this.#appendFailed = false;
+    void this.#reload(error);
+  }
+
+  /** At once the first time; but a disk that is full is not asked again and again. Whoever sends something wakes it, too. */
+  async #reload(error: unknown): Promise<void> {
+    if (this.#failedLives > 1) {
+      this.#host.report(error, this, 'appending to its journal');
+      const verdict = await this.supervisor.patience(this.#failedLives - 1);
+      if (verdict === 'stop' || this.#phase !== 'empty') {
+        this.settled();
+        return;
+      }
+    }
     this.#host.counters.restarts++;
-    this.wake({ input: undefined }).catch((failure) => this.#host.report(failure, this, 'waking up'));
+    await this.wake().catch((failure) => this.#host.report(failure, this, 'waking up'));
   }
 
   async #wake(start: Start | undefined): Promise<boolean> {
     this.#phase = 'waking';
+    this.supervisor.endPauses();
     let life = new Life(this.#host, this);
     try {
       this.#host.claim(this.stream);
@@ -243,12 +274,21 @@ export class ActorCell {
     return true;
   }
 
+  /** What was sent, also while it was looked for and not found, starts it. */
+  #wakeForQueue(): void {
+    if (this.#queue.every((waiting) => waiting === TICK)) this.#queue.length = 0;
+    else this.wake({ input: undefined }).catch(nothing); // whoever waits in the queue is told
+  }
+
   #refuseGone(): void {
     if (this.#phase === 'gone') throw hostClosed(this.stream);
   }
 
   #drop(error: unknown): void {
+    const begun = this.#life?.journal;
+    if (begun !== undefined) this.carriedOut = Math.max(this.carriedOut, begun.done);
     this.#life?.drop(error);
+    this.supervisor.endPauses();
     this.#host.alarms.clear(this.stream);
   }
 
@@ -256,3 +296,5 @@ export class ActorCell {
     for (const { reject } of this.#queue.splice(0)) reject(error);
   }
 }
+
+const isLeaseLost = (error: unknown): boolean => error instanceof VarveError && error.code === 'ERR_VARVE_LEASE_LOST';

@@ -24,8 +24,10 @@ export interface Standing {
   readonly at: number;
   /** Entries since the latest snapshot. */
   readonly entries: number;
-  /** Effects that may not have been carried out. */
+  /** Effects of which the journal does not know that they have been carried out. */
   readonly undone: readonly Undone[];
+  /** Up to here they have been, in this process. */
+  readonly carriedOut: number;
   readonly inbox: Inbox;
   readonly parent: DurableParent | undefined;
   readonly ended: Ended | undefined;
@@ -56,6 +58,8 @@ export class ActorJournal {
   readonly #books: Books;
   readonly #snapshots: SnapshotKeeper;
   #effects: Effects;
+  /** Effects that an earlier life has left. */
+  readonly #undone: readonly Undone[];
   #ended: Ended | undefined;
   /** Of the newest entry. */
   #at: number;
@@ -63,7 +67,7 @@ export class ActorJournal {
   #dropped = false;
 
   constructor(host: CellHost, cell: ActorCell, tree: Tree, mishaps: Mishaps, standing: Standing) {
-    const { revision, at, entries, undone, inbox, parent, ended } = standing;
+    const { revision, at, entries, undone, carriedOut, inbox, parent, ended } = standing;
     this.#host = host;
     this.#cell = cell;
     this.#tree = tree;
@@ -72,9 +76,9 @@ export class ActorJournal {
     this.parent = parent;
     this.#ended = ended;
     this.#at = at;
-    const first = undone[0];
-    const marked = first === undefined ? revision : first.revision - 1;
-    this.#effects = new Effects(this.#effectHost, marked);
+    const marked = before(undone, revision);
+    this.#undone = undone.filter((of) => of.revision > carriedOut);
+    this.#effects = new Effects(this.#effectHost, before(this.#undone, revision));
     this.#queue = new JournalQueue(host, cell.stream, revision, this.#queueOwner);
     this.#books = new Books(cell.plan, { marked, effectful: undone.at(-1)?.revision ?? -1 }, (error) =>
       host.report(error, cell, 'the checksum of its state'),
@@ -114,13 +118,19 @@ export class ActorJournal {
     return true;
   }
 
+  /** Everything up to this revision has been carried out, known to the journal or not. */
+  get done(): number {
+    return this.#effects.done;
+  }
+
   /** What was replayed becomes visible; effects that may not have been carried out are carried out. */
-  resume(undone: readonly Undone[]): void {
+  resume(): void {
     const { visible } = this.#tree;
     const ended = this.#ended;
     this.#show(this.#queue.revision, ended === undefined ? visible : ({ ...visible, ...ended } as typeof visible));
     this.#over = isOver(visible) || ended !== undefined;
-    for (const of of undone) this.#effects.add(ended === undefined ? of : onlyMessages(of));
+    for (const of of this.#undone) this.#effects.add(ended === undefined ? of : onlyMessages(of));
+    if (this.#books.behind(this.done)) this.#host.markLater(this.#cell);
     if (!this.#over) return;
     this.#host.alarms.clear(this.#cell.stream);
     this.#cell.observers.end(this.#cell.shown.snapshot as AnyMachineSnapshot);
@@ -216,6 +226,7 @@ export class ActorJournal {
       this.#cell.pump();
     },
     shifted: (by) => this.#books.shift(by),
+    appended: () => this.#cell.appended(),
     blame: (cause) => this.#cell.blame(cause),
     broken: (error) => this.#cell.broken(error),
   };
@@ -289,6 +300,10 @@ export class ActorJournal {
     );
   }
 }
+
+/** The newest revision of which nothing is left to do. */
+const before = (undone: readonly Undone[], revision: number): number =>
+  undone[0] === undefined ? revision : undone[0].revision - 1;
 
 const onlyMessages = ({ revision, effects }: Undone): Undone => ({
   revision,

@@ -32,7 +32,9 @@ export interface QueueOwner {
   released(): void;
   /** Entries stand later in the journal than was thought. */
   shifted(by: number): void;
-  /** What an append has failed with, as it is told to those who wait. */
+  /** An append has succeeded. */
+  appended(): void;
+  /** An append has failed: gives what those who wait are told. */
   blame(cause: unknown): unknown;
   /** Nothing is in flight any more, and what was computed leads nowhere. */
   broken(error: unknown): void;
@@ -79,6 +81,7 @@ export class JournalQueue {
     const expectedRevision = starts ? 'noStream' : BigInt(flight.revision - 1);
     store.appendToStream(this.#stream, events, { expectedRevision, ack }).then(
       ({ nextExpectedRevision }) => {
+        this.#owner.appended();
         if (starts) this.#startedAt(landing, Number(nextExpectedRevision));
         if (!this.#dropped) this.#landed(landing);
       },

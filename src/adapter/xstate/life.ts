@@ -40,7 +40,7 @@ export interface Start {
   readonly parent?: DurableParent;
 }
 
-const nothing = () => {};
+const nobody = () => {};
 
 export class Life {
   readonly tree: Tree;
@@ -97,7 +97,7 @@ export class Life {
   /** Goes on from what was replayed. */
   resume(woken: Woken): void {
     this.#host.counters.wakeUps++;
-    this.#begin(woken).resume(woken.undone);
+    this.#begin({ ...woken, carriedOut: this.#cell.carriedOut }).resume();
     if (this.over) return;
     const { hopeless } = this.#cell;
     if (hopeless !== undefined) {
@@ -119,8 +119,8 @@ export class Life {
     const turn = tree.start(input, at, parent);
     const { computed: snapshot } = tree;
     if (snapshot.status === 'error' && snapshot.error !== undefined) throw snapshot.error;
-    const nobody = { undone: [], inbox: new Map(), entries: 0, ended: undefined };
-    const journal = this.#begin({ revision: -1, at, parent, ...nobody });
+    const nothing = { undone: [], carriedOut: -1, inbox: new Map(), entries: 0, ended: undefined };
+    const journal = this.#begin({ revision: -1, at, parent, ...nothing });
     this.#host.counters.starts++;
     const fields = parent === undefined ? NO_FIELDS : { parent };
     await new Promise<void>((resolve, reject) => {
@@ -138,7 +138,7 @@ export class Life {
     if (timer.due > at) return false;
     const { source, id } = timer;
     const thrown = (error: unknown) => this.#report(error, `the delayed event '${id}'`);
-    this.#run({ kind: 'timer', source, id }, at, { message: undefined, resolve: nothing, reject: nothing }, thrown);
+    this.#run({ kind: 'timer', source, id }, at, { message: undefined, resolve: nobody, reject: nobody }, thrown);
     return true;
   }
 
@@ -266,7 +266,7 @@ export class Life {
 
   #take(input: Input, from: Node | undefined, what: string): void {
     const reject = (error: unknown) => this.#report(error, what);
-    this.#cell.enqueue({ input, from, message: undefined, resolve: nothing, reject });
+    this.#cell.enqueue({ input, from, message: undefined, resolve: nobody, reject });
   }
 
   /** From a durable child that was stopped, or whose place another has taken. */
