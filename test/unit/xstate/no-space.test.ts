@@ -96,7 +96,7 @@ describe('without space', () => {
     // The next time begins with short pauses again.
     const before = one.host.stats().restarts;
     const again = await one.fillUp();
-    one.clock.increment(100_000);
+    one.clock.increment(20_000);
     await turns();
     expect(one.host.stats().restarts).toBe(before + 1);
     again();
