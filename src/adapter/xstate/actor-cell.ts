@@ -11,6 +11,7 @@ import { isLost } from './journal-queue.js';
 import { Life, type Start, type Waiting } from './life.js';
 import type { MachinePlan } from './machine-plan.js';
 import type { Observers } from './observers.js';
+import type { Parked } from './parked-messages.js';
 import { Supervisor } from './supervision.js';
 import type { Input, Timer } from './turn.js';
 
@@ -149,6 +150,16 @@ export class ActorCell {
   async persist(): Promise<Snapshot<unknown>> {
     await this.wake();
     return (this.#life as Life).tree.persist().snapshot;
+  }
+
+  /** Its messages that are parked, by their revision. Empty where it was never started. */
+  async parked(): Promise<[number, Parked][]> {
+    return (await this.wake()) ? [...(this.#awake?.journal.parked ?? [])] : [];
+  }
+
+  /** A parked message is handed over again, or given up; false where it is parked no longer. */
+  async unpark(revision: number, again: boolean): Promise<boolean> {
+    return (await this.wake()) && ((await this.#awake?.journal.unpark(revision, again)) ?? false);
   }
 
   /** Leaves memory at once; what is under way fails. Its journal is as it is. */

@@ -9,8 +9,10 @@ import { Books } from './books.js';
 import type { CellHost } from './cell-host.js';
 import { Effects } from './effects.js';
 import { addMessages, type EntryKind, type EntryMetadata, type NewEntry, NO_FIELDS } from './entries.js';
+import { keepable, packErrors } from './error-data.js';
 import { type Flight, JournalQueue, type QueueOwner } from './journal-queue.js';
 import type { Mishaps } from './mishaps.js';
+import { type Parked, ParkedMessages } from './parked-messages.js';
 import { SnapshotKeeper } from './snapshot-keeper.js';
 import type { Tree } from './tree.js';
 import type { UserEffect } from './turn.js';
@@ -29,6 +31,7 @@ export interface Standing {
   /** Up to here they have been, in this process. */
   readonly carriedOut: number;
   readonly inbox: Inbox;
+  readonly parked: Iterable<readonly [number, Parked]>;
   readonly parent: DurableParent | undefined;
   readonly ended: Ended | undefined;
 }
@@ -41,6 +44,7 @@ export interface Entry {
   readonly at: number;
 }
 
+type Message = UserEffect & { kind: 'message' };
 type Answer = Pick<Flight, 'resolve' | 'reject'>;
 
 const NO_EFFECTS: UserEffect[] = [];
@@ -50,6 +54,7 @@ const nothing = () => {};
 export class ActorJournal {
   readonly inbox: Inbox;
   readonly parent: DurableParent | undefined;
+  readonly parked: ParkedMessages;
   readonly #host: CellHost;
   readonly #cell: ActorCell;
   readonly #tree: Tree;
@@ -67,12 +72,13 @@ export class ActorJournal {
   #dropped = false;
 
   constructor(host: CellHost, cell: ActorCell, tree: Tree, mishaps: Mishaps, standing: Standing) {
-    const { revision, at, entries, undone, carriedOut, inbox, parent, ended } = standing;
+    const { revision, at, entries, undone, carriedOut, inbox, parked, parent, ended } = standing;
     this.#host = host;
     this.#cell = cell;
     this.#tree = tree;
     this.#mishaps = mishaps;
     this.inbox = inbox;
+    this.parked = new ParkedMessages(parked);
     this.parent = parent;
     this.#ended = ended;
     this.#at = at;
@@ -130,6 +136,7 @@ export class ActorJournal {
     this.#show(this.#queue.revision, ended === undefined ? visible : ({ ...visible, ...ended } as typeof visible));
     this.#over = isOver(visible) || ended !== undefined;
     for (const of of this.#undone) this.#effects.add(ended === undefined ? of : onlyMessages(of));
+    this.#host.parked(this.#cell, this.parked.size);
     if (this.#books.behind(this.done)) this.#host.markLater(this.#cell);
     if (!this.#over) return;
     this.#host.alarms.clear(this.#cell.stream);
@@ -143,8 +150,17 @@ export class ActorJournal {
     const own = turn !== undefined && turn.effects.length > 0 ? turn.effects.filter(isUserEffect) : effects;
     const { type, data, kind, at, fields } = entry;
     const { done } = this.#effects;
+    const parked = this.parked.expected;
     if (own.length > 0) this.#books.note(revision);
-    const metadata = this.#books.entry({ kind, at, fields, done, tree: this.#tree, computed: turn !== undefined });
+    const metadata = this.#books.entry({
+      kind,
+      at,
+      fields,
+      done,
+      parked,
+      tree: this.#tree,
+      computed: turn !== undefined,
+    });
     const events: NewEntry[] = [{ type, data, metadata }];
     if (own.length > 0) addMessages(events, own, revision);
     this.#at = at;
@@ -178,6 +194,20 @@ export class ActorJournal {
     await this.note({ kind: 'ended', type: 'xstate.stop', data, fields: NO_FIELDS }, lastWords, () =>
       this.#finishEnd(reason),
     );
+  }
+
+  /** A parked message is handed over again, or given up; false where it is parked no longer. */
+  async unpark(revision: number, again: boolean): Promise<boolean> {
+    const parked = this.parked.leaving(revision);
+    if (parked === undefined) return false;
+    const { to, event, child } = parked;
+    const message: UserEffect = { kind: 'message', to, event, ...(child === undefined ? {} : { child }) };
+    const entry = { kind: 'unparked', type: 'varve.unparked', data: null, fields: { message: revision } } as const;
+    await this.note(entry, again ? [message] : [], () => {
+      this.parked.left(revision);
+      this.#host.parked(this.#cell, this.parked.size);
+    });
+    return true;
   }
 
   /** Tells what was carried out. */
@@ -238,6 +268,8 @@ export class ActorJournal {
     },
     carriedOut: () => void this.#host.counters.effects++,
     failed: (error: unknown, effect: UserEffect, attempts: number) => this.#mishaps.effect(error, effect, attempts),
+    refused: (error: unknown, effect: UserEffect, attempts: number) => this.#mishaps.message(error, effect, attempts),
+    park: (effect: Message, error: unknown, attempts: number) => this.#park(effect, error, attempts),
     advanced: () => {
       if (this.#dropped) return;
       if (this.#books.behind(this.#effects.done)) this.#host.markLater(this.#cell);
@@ -245,6 +277,26 @@ export class ActorJournal {
       this.#cell.pump();
     },
   };
+
+  async #park({ to, event, child, revision }: Message, thrown: unknown, attempts: number): Promise<void> {
+    const message = revision as number;
+    const error = keepable(thrown);
+    const parked: Parked = { to, event, attempts, error, ...(child === undefined ? {} : { child }) };
+    this.parked.entering(message);
+    const entry = { kind: 'parked', type: 'varve.parked', data: packErrors(parked), fields: { message } } as const;
+    await this.note(entry, [], () => {
+      this.parked.entered(message, parked);
+      this.#host.parked(this.#cell, this.parked.size, {
+        machine: this.#cell.plan.name,
+        id: this.#cell.id,
+        revision: message,
+        to,
+        event,
+        attempts,
+        error,
+      });
+    });
+  }
 
   #landed({ turn, revision, snapshot, effects }: Flight): void {
     const { shown, observers } = this.#cell;
@@ -294,6 +346,7 @@ export class ActorJournal {
         at: this.#at,
         undone: this.#effects.undone,
         inbox: [...this.inbox],
+        parked: [...this.parked],
         ended: this.#ended,
         parent: this.parent,
       }),

@@ -15,6 +15,8 @@ interface Told {
   readonly fields: Partial<EntryMetadata>;
   /** Everything up to here has been carried out. */
   readonly done: number;
+  /** Messages that are parked behind the entry. */
+  readonly parked: number;
   /** As it is behind the entry. */
   readonly tree: Tree;
   /** It was computed for this entry. */
@@ -67,10 +69,11 @@ export class Books {
   }
 
   /** Metadata of an entry that is to be appended. Built step by step: this is done for each event. */
-  entry({ kind, at, fields, done, tree, computed }: Told): EntryMetadata {
+  entry({ kind, at, fields, done, parked, tree, computed }: Told): EntryMetadata {
     const metadata: Writable<EntryMetadata> = { kind, at, version: this.#plan.version };
     if (fields !== NO_FIELDS) Object.assign(metadata, fields);
     if (this.behind(done)) metadata.done = done;
+    if (parked > 0) metadata.parked = parked;
     const wake = this.#effectful > done || tree.nodes.busyOutside ? 0 : tree.timers.next?.due;
     if (wake !== undefined) metadata.wake = wake;
     if (computed && ++this.#hashed >= this.#plan.hashEvery) {

@@ -31,6 +31,8 @@ export interface HistoryEntry {
   readonly to?: DurableAddress;
 }
 
+const BOOKKEEPING: ReadonlySet<EntryKind> = new Set(['mark', 'resumed', 'parked', 'unparked']);
+
 /** An entry of any actor of a machine, as `host.entries` tells it. */
 export interface MachineEntry extends HistoryEntry {
   readonly machine: string;
@@ -51,7 +53,7 @@ export function machineEntry(recorded: RecordedEvent): MachineEntry | undefined 
 export function historyEntry(recorded: RecordedEvent): HistoryEntry | undefined {
   const metadata = metadataOf(recorded);
   const { kind, at, version, target, source, from, to, timer } = metadata;
-  if (kind === 'mark' || kind === 'resumed') return undefined;
+  if (BOOKKEEPING.has(kind)) return undefined;
   const event = kind === 'timer' ? { type: timer as string } : (unpackErrors(recorded.data) as AnyEventObject);
   return {
     revision: Number(recorded.revision),

@@ -4,6 +4,7 @@ import { type Ack, type Check, callback, integer, invalid, oneOf } from '../../o
 import { EventStore } from '../event-store/event-store.js';
 import { type Clock, clockCheck } from './clock.js';
 import type { MachineOptions } from './machine-plan.js';
+import type { ParkedMessage } from './parked-messages.js';
 import type { Inspect } from './turn.js';
 
 export type Machines = Readonly<Record<string, AnyStateMachine | MachineOptions>>;
@@ -43,6 +44,8 @@ export interface ActorHostOptions<Known extends Machines = Machines> {
    * (default). Default: a warning of the process.
    */
   onError?: (error: unknown, problem: ActorProblem) => unknown;
+  /** Told of each message to another durable actor that was parked. Default: `onError` is told of it. */
+  onParked?: (parked: ParkedMessage) => void;
   /** Milliseconds after which an actor that does nothing leaves memory: 1 … 2³⁰. Default 60,000. */
   passivateAfter?: number;
   /** Actors in memory, those that are busy aside: 1 … 10,000,000. Default 100,000. */
@@ -58,6 +61,8 @@ export interface ActorHostStats {
   readonly busy: number;
   /** Actors that will be woken by a delayed event. */
   readonly alarms: number;
+  /** Messages to other durable actors that are parked: see `parkedMessages`. */
+  readonly parked: number;
   readonly events: number;
   readonly effects: number;
   readonly starts: number;
@@ -80,6 +85,7 @@ export const HOST_CHECKS: Readonly<Record<keyof ActorHostOptions, Check>> = {
   inspect: callback,
   forward: callback,
   onError: callback,
+  onParked: callback,
   passivateAfter: integer(1, 2 ** 30),
   maxActive: integer(1, 10_000_000),
   maxActiveBytes: integer(2 ** 20, Number.MAX_SAFE_INTEGER),

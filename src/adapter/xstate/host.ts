@@ -5,7 +5,7 @@
 import type { AnyEventObject, InputFrom } from 'xstate';
 import { VarveError } from '../../errors.js';
 import { callback, checkAll, integer, invalid } from '../../options.js';
-import type { LiveStream } from '../../streams/pull-stream.js';
+import { type LiveStream, PullStream } from '../../streams/pull-stream.js';
 import { checkStream } from '../event-store/event-input.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { AllFrom } from '../event-store/event-store-options.js';
@@ -27,8 +27,9 @@ import {
   type Machines,
 } from './host-options.js';
 import { type MachinePlan, planMachine } from './machine-plan.js';
-import { Observers } from './observers.js';
+import { alone, Observers } from './observers.js';
 import { claim, release } from './owners.js';
+import type { ParkedMessage } from './parked-messages.js';
 import { Residents } from './residents.js';
 import { checkXState } from './seam.js';
 import { bareTree } from './tree.js';
@@ -84,6 +85,8 @@ export class ActorHost<Known extends Machines = Machines> {
   readonly #cellHost: CellHost;
   /** Actors whose timers have been looked at since this host began, of machines where that matters. */
   readonly #resumed = new Set<string>();
+  /** By stream: how many messages of an actor are parked, awake or asleep. */
+  readonly #parked = new Map<string, number>();
   #marking: NodeJS.Timeout | undefined;
   #beginning: Promise<void> = Promise.resolve();
   #lastSeen = 0;
@@ -116,9 +119,10 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   async [begin](): Promise<void> {
-    const { earliest, lastSeen } = await readWakeTable(this.#store, [...this.#plans.keys()]);
+    const { earliest, parked, lastSeen } = await readWakeTable(this.#store, [...this.#plans.keys()]);
     this.#begun = this.#clock.now();
     this.#lastSeen = lastSeen;
+    for (const [stream, count] of parked) this.#parked.set(stream, count);
     const now: string[] = [];
     for (const [stream, wake] of earliest) {
       const anew = this.#planOf(stream).timers !== 'deadline';
@@ -171,7 +175,31 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   stats(): ActorHostStats {
-    return { active: this.#residents.size, busy: this.#residents.busy, alarms: this.#alarms.size, ...this.#counters };
+    let parked = 0;
+    for (const count of this.#parked.values()) parked += count;
+    const { size: active, busy } = this.#residents;
+    return { active, busy, alarms: this.#alarms.size, parked, ...this.#counters };
+  }
+
+  /**
+   * Messages to other durable actors whose receivers have thrown again and again, sender by sender, the oldest of each
+   * first. Their senders are woken for it; reading rejects as waking does.
+   */
+  parkedMessages(): PullStream<ParkedMessage> {
+    return new PullStream(() => this.#listParked());
+  }
+
+  /**
+   * Hands a parked message over again, behind all that its sender has sent: resolves when that is durable; false where it
+   * is parked no longer. If its receiver throws again and again, it is parked again, under another revision.
+   */
+  replayParked(parked: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>): Promise<boolean> {
+    return this.#unpark(parked, true);
+  }
+
+  /** Gives a parked message up for good: resolves when that is durable; false where it is parked no longer. */
+  discardParked(parked: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>): Promise<boolean> {
+    return this.#unpark(parked, false);
   }
 
   /** Resolves when no actor has anything under way; promises that they run and delayed events aside. */
@@ -206,6 +234,24 @@ export class ActorHost<Known extends Machines = Machines> {
     if (snapshots) await Promise.all([...this.#residents].map((cell) => cell.saveSnapshot()));
     clearTimeout(this.#marking);
     this.#residents.clear((cell) => release(this.#store, cell.stream, this));
+  }
+
+  async *#listParked(): AsyncGenerator<ParkedMessage[], void, undefined> {
+    for (const stream of [...this.#parked.keys()]) {
+      const { name: machine } = this.#planOf(stream);
+      const id = stream.slice(machine.length + 1);
+      const parked = await this.#cellOf(this.#check(machine, id)).parked();
+      const messages = parked.map(([revision, { child: _, ...of }]) => ({ machine, id, revision, ...of }));
+      if (messages.length > 0) yield messages;
+    }
+  }
+
+  async #unpark(
+    { machine, id, revision }: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>,
+    again: boolean,
+  ): Promise<boolean> {
+    integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
+    return this.#cellOf(this.#check(machine, id)).unpark(revision, again);
   }
 
   #check(machine: string, id: string): string {
@@ -354,6 +400,11 @@ export class ActorHost<Known extends Machines = Machines> {
         this.#resumed.add(stream);
         return plan.timers === 'restart' ? 'restart' : Math.max(0, this.#begun - this.#lastSeen);
       },
+      parked: (cell, count, newest) => {
+        if (count > 0) this.#parked.set(cell.stream, count);
+        else this.#parked.delete(cell.stream);
+        if (newest !== undefined) this.#tellParked(cell, newest);
+      },
       busy: (cell) => this.#residents.setBusy(cell),
       quiet: (cell) => this.#residents.setQuiet(cell),
       report: (error, cell, what) => void this.#report(error, cell, what),
@@ -371,13 +422,24 @@ export class ActorHost<Known extends Machines = Machines> {
     );
   }
 
+  #tellParked(cell: ActorCell, parked: ParkedMessage): void {
+    const { onParked } = this.#options;
+    const { machine, id } = parked.to;
+    if (onParked === undefined)
+      this.#report(parked.error, cell, `a message to ${streamOf(machine, id)}, which is parked,`);
+    else alone(() => onParked(parked));
+  }
+
   #report(error: unknown, { plan, id, stream }: ActorCell, what: string): Verdict {
     const { onError } = this.#options;
     if (onError === undefined) {
       process.emitWarning(`The actor ${stream}: ${what} has failed: ${error instanceof Error ? error.stack : error}`);
       return 'stop';
     }
-    const verdict = onError(error, { machine: plan.name, id, stream, what });
+    let verdict: unknown;
+    alone(() => {
+      verdict = onError(error, { machine: plan.name, id, stream, what });
+    });
     return verdict === 'again' || verdict === 'skip' ? verdict : 'stop';
   }
 }

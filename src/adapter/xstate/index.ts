@@ -15,4 +15,5 @@ export type { HistoryEntry, MachineEntry } from './history.js';
 export { type ActorHost, createActorHost } from './host.js';
 export type { ActorHostOptions, ActorHostStats, ActorProblem, MachineOf } from './host-options.js';
 export type { Interrupted, MachineOptions, Supervision, TimerPolicy, Unhandled } from './machine-plan.js';
+export type { ParkedMessage } from './parked-messages.js';
 export type { Inspect } from './turn.js';

@@ -15,7 +15,7 @@ import { type DurableParent, parentAddress, ROOT, streamOf } from './address.js'
 import type { CellHost } from './cell-host.js';
 import { asOfChild } from './durable-child.js';
 import { checkEvent, inputData, inputFields, NO_FIELDS } from './entries.js';
-import { packErrors } from './error-data.js';
+import { keepable, packErrors } from './error-data.js';
 import { Mishaps } from './mishaps.js';
 import { startOutside } from './outside.js';
 import { Tree } from './tree.js';
@@ -119,7 +119,7 @@ export class Life {
     const turn = tree.start(input, at, parent);
     const { computed: snapshot } = tree;
     if (snapshot.status === 'error' && snapshot.error !== undefined) throw snapshot.error;
-    const nothing = { undone: [], carriedOut: -1, inbox: new Map(), entries: 0, ended: undefined };
+    const nothing = { undone: [], carriedOut: -1, inbox: new Map(), parked: [], entries: 0, ended: undefined };
     const journal = this.#begin({ revision: -1, at, parent, ...nothing });
     this.#host.counters.starts++;
     const fields = parent === undefined ? NO_FIELDS : { parent };
@@ -173,7 +173,8 @@ export class Life {
   /** Ends it for good: nothing is carried out any more, its children are stopped. */
   async end(reason: Ended): Promise<void> {
     if (this.over || this.journal.ended !== undefined) return;
-    await this.journal.end(reason, packErrors(reason), this.#lastWords(reason));
+    const kept = reason.error === undefined ? reason : { ...reason, error: keepable(reason.error) };
+    await this.journal.end(kept, packErrors(kept), this.#lastWords(kept));
   }
 
   /** It is given up: what runs outside is stopped, what is in flight is refused. */

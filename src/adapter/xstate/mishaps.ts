@@ -7,16 +7,28 @@ import type { Life } from './life.js';
 import type { Supervisor } from './supervision.js';
 import type { Input, Node, UserEffect } from './turn.js';
 
-/** Errors of a receiver that do not pass. */
-const FINAL: ReadonlySet<string> = new Set([
+/** A receiver takes no message any more, or not this one: it is given up. */
+const NOT_TAKEN: ReadonlySet<string> = new Set([
   'ERR_VARVE_ACTOR_ENDED',
   'ERR_VARVE_EVENT_REFUSED',
+  'ERR_VARVE_STREAM_TOMBSTONED',
+]);
+/** A receiver cannot be woken before somebody has done something about it: the message is parked at once. */
+const UNFIT: ReadonlySet<string> = new Set([
   'ERR_VARVE_INVALID_OPTION',
   'ERR_VARVE_INVALID_EVENT',
-  'ERR_VARVE_STREAM_TOMBSTONED',
   'ERR_VARVE_MACHINE_VERSION',
   'ERR_VARVE_DIVERGED',
   'ERR_VARVE_CORRUPT',
+]);
+/** The store cannot take anything now, or another host runs the receiver: no fault of the message, so it is tried for ever. */
+const PASSING: ReadonlySet<string> = new Set([
+  'ERR_VARVE_LEASE_LOST',
+  'ERR_VARVE_NO_SPACE',
+  'ERR_VARVE_BACKPRESSURE',
+  'ERR_VARVE_PARTITION_FAILED',
+  'ERR_VARVE_CLOSED',
+  'ERR_VARVE_IO',
 ]);
 
 export class Mishaps {
@@ -26,6 +38,8 @@ export class Mishaps {
   readonly #supervisor: Supervisor;
   /** By the address of a child outside: how often it has failed. */
   readonly #failures = new Map<string, number>();
+  /** How often the receiver of a message has thrown. */
+  readonly #refusals = new WeakMap<UserEffect, number>();
 
   constructor(host: CellHost, cell: ActorCell, life: Life) {
     this.#host = host;
@@ -37,21 +51,31 @@ export class Mishaps {
   /** An effect has thrown, for the `attempts`-th time. */
   async effect(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict> {
     const what = effect.kind === 'action' ? `the action '${effect.type}'` : `a ${effect.kind}`;
-    const message = effect.kind === 'message';
-    if (message && error instanceof VarveError && FINAL.has(error.code)) {
-      this.#host.report(error, this.#cell, what);
-      return 'skip';
-    }
-    const verdict = await this.#verdict(error, what, attempts, message);
+    const verdict = await this.#verdict(error, what, attempts);
     if (verdict !== 'stop') return verdict;
-    if (this.#supervisor.draining)
-      this.#life.journal.stopEffects(); // the next life carries it out
-    else {
-      this.#host.report(error, this.#cell, what);
-      await this.#life.end({ status: 'error', error }).catch((failure) => this.#report(failure, 'ending'));
-    }
+    if (this.#supervisor.draining) return this.#leave();
+    this.#report(error, what);
+    await this.#life.end({ status: 'error', error }).catch((failure) => this.#report(failure, 'ending'));
     this.#cell.settled();
     return 'stop';
+  }
+
+  /** A message could not be handed over, for the `attempts`-th time. */
+  async message(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict | 'park'> {
+    const code = error instanceof VarveError ? error.code : '';
+    if (NOT_TAKEN.has(code)) {
+      this.#report(error, 'a message');
+      return 'skip';
+    }
+    if (this.#supervisor.draining) return this.#leave();
+    if (UNFIT.has(code)) return 'park';
+    if (!PASSING.has(code)) {
+      const refusals = (this.#refusals.get(effect) ?? 0) + 1;
+      this.#refusals.set(effect, refusals);
+      if (refusals >= this.#cell.plan.supervision.attempts) return 'park';
+    }
+    const verdict = await this.#again(this.#supervisor.patience(attempts));
+    return verdict === 'stop' ? this.#leave() : verdict;
   }
 
   /** What a promise or the like has thrown, and the machine has no transition for. `fail`: it fails with its child. */
@@ -65,10 +89,18 @@ export class Mishaps {
     else if (verdict === 'stop' && !this.#supervisor.draining) fail();
   }
 
-  async #verdict(error: unknown, what: string, attempts: number, message = false): Promise<Verdict> {
-    const verdict = message
-      ? this.#supervisor.patience(attempts)
-      : this.#supervisor.verdict(attempts, () => this.#host.decide(error, this.#cell, what));
+  #verdict(error: unknown, what: string, attempts: number): Promise<Verdict> {
+    return this.#again(this.#supervisor.verdict(attempts, () => this.#host.decide(error, this.#cell, what)));
+  }
+
+  /** The next life carries it out. */
+  #leave(): 'stop' {
+    this.#life.journal.stopEffects();
+    this.#cell.settled();
+    return 'stop';
+  }
+
+  async #again(verdict: Promise<Verdict>): Promise<Verdict> {
     this.#host.busy(this.#cell);
     const decided = await verdict;
     if (decided === 'again') this.#host.counters.restarts++;

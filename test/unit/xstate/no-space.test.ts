@@ -53,7 +53,7 @@ async function small<const Machines extends Parameters<typeof world>[0]>(machine
 
 const timed = createMachine({
   initial: 'waiting',
-  states: { waiting: { after: { 1000: 'late' } }, late: { after: { 20_000: 'later' } }, later: {} },
+  states: { waiting: { after: { 1000: 'late' } }, late: { after: { 20000: 'later' } }, later: {} },
   on: { SAY: { actions: () => {} } },
 });
 
