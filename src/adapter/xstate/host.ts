@@ -243,6 +243,7 @@ export class ActorHost<Known extends Machines = Machines> {
       const parked = await this.#cellOf(this.#check(machine, id)).parked();
       const messages = parked.map(([revision, { child: _, ...of }]) => ({ machine, id, revision, ...of }));
       if (messages.length > 0) yield messages;
+      else this.#parked.delete(stream); // its stream was deleted
     }
   }
 

@@ -6,6 +6,7 @@
  *
  *     varve.actors-<machines>    page { pages: 3, streams } · page { … } · page { …, checkpoint }
  */
+import { VarveError } from '../../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { metadataOf } from './entries.js';
 
@@ -35,13 +36,35 @@ const STREAMS_OF_A_PAGE = 500;
 /** What costs less to read again than to keep. */
 const WORTH_KEEPING = 10_000;
 
+/** Times that it is begun anew where a purge takes away what is to be read next. */
+const BEGINNINGS = 3;
+
 export async function readWakeTable(
   store: EventStore,
   machines: readonly string[],
   worthKeeping = WORTH_KEEPING,
 ): Promise<WakeTable> {
   const own = `${CATEGORY}-${[...machines].sort().join('+')}`;
-  const kept = await readKept(store, own);
+  let kept = await readKept(store, own);
+  for (let beginning = 1; ; beginning++) {
+    try {
+      return await readOn(store, own, machines, kept, worthKeeping);
+    } catch (error) {
+      // The newest entry of each journal is there, whatever was purged before it: the table is made of those that are.
+      const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+      if (!purged || beginning === BEGINNINGS) throw error;
+      kept = undefined;
+    }
+  }
+}
+
+async function readOn(
+  store: EventStore,
+  own: string,
+  machines: readonly string[],
+  kept: Kept | undefined,
+  worthKeeping: number,
+): Promise<WakeTable> {
   const earliest = new Map<string, number>();
   const parked = new Map<string, number>();
   for (const [stream, wake, count] of kept?.streams ?? []) {
