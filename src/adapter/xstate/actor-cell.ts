@@ -94,6 +94,11 @@ export class ActorCell {
     return this.state === 'live' ? this.#life?.tree.timers.next : undefined;
   }
 
+  /** At most for what is due. */
+  get #nobodyWaits(): boolean {
+    return this.#queue.every((waiting) => waiting === TICK);
+  }
+
   get #awake(): Life | undefined {
     return this.#phase === 'awake' ? this.#life : undefined;
   }
@@ -240,10 +245,11 @@ export class ActorCell {
 
   /** At once the first time; but a disk that is full is not asked again and again. Whoever sends something wakes it, too. */
   async #reload(error: unknown): Promise<void> {
-    if (this.#failedLives > 1) {
+    if (this.#failedLives > 1 && this.#nobodyWaits) {
       this.#host.report(error, this, 'appending to its journal');
       const verdict = await this.supervisor.patience(this.#failedLives - 1);
       if (verdict === 'stop' || this.#phase !== 'empty') {
+        if (this.#phase === 'empty' && this.#nobodyWaits) this.#queue.length = 0;
         this.settled();
         return;
       }
@@ -287,7 +293,7 @@ export class ActorCell {
 
   /** What was sent, also while it was looked for and not found, starts it. */
   #wakeForQueue(): void {
-    if (this.#queue.every((waiting) => waiting === TICK)) this.#queue.length = 0;
+    if (this.#nobodyWaits) this.#queue.length = 0;
     else this.wake({ input: undefined }).catch(nothing); // whoever waits in the queue is told
   }
 

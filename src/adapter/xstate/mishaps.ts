@@ -52,7 +52,7 @@ export class Mishaps {
   async effect(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict> {
     const what = effect.kind === 'action' ? `the action '${effect.type}'` : `a ${effect.kind}`;
     const verdict = await this.#verdict(error, what, attempts);
-    if (verdict !== 'stop') return verdict;
+    if (verdict !== 'stop' || this.#life.dropped) return verdict;
     if (this.#supervisor.draining) return this.#leave();
     this.#report(error, what);
     await this.#life.end({ status: 'error', error }).catch((failure) => this.#report(failure, 'ending'));

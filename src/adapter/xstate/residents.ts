@@ -137,6 +137,7 @@ export class Residents {
 
   #forget(cell: ActorCell): void {
     cell.leave();
+    if (this.#cells.get(cell.stream) !== cell) return;
     this.#cells.delete(cell.stream);
     this.#recent.delete(cell.stream);
   }
