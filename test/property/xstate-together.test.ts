@@ -204,6 +204,7 @@ async function play(commands: readonly Command[], snapshotEvery: number, seed: n
       gone += step.gap;
       lifeBegan = clock.now();
       one = await open(left);
+      await one.host.find('restart', 'egg'); // its delay begins anew when it is woken
       order = await one.host.actor('order', 'o');
       seen.crashes++;
     }
