@@ -69,3 +69,12 @@ export function otherVersion(stream: string, found: string, version: string): Va
     { stream },
   );
 }
+
+export function inlineChild(actor: string, child: string): VarveError {
+  return new VarveError(
+    'ERR_VARVE_INVALID_OPTION',
+    `The actor ${actor} spawns '${child}' from logic that has no name, so it could not be restored. ` +
+      'Give the logic a name in setup({ actors }) and spawn it by that name.',
+    { option: 'actors', stream: actor },
+  );
+}

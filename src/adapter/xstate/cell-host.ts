@@ -8,7 +8,8 @@ import type { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import type { Verdict } from './effects.js';
 import type { MachinePlan } from './machine-plan.js';
-import type { Inspect } from './tree.js';
+import type { ParkedMessage } from './parked-messages.js';
+import type { Inspect } from './turn.js';
 
 export interface CellHost {
   readonly store: EventStore;
@@ -25,7 +26,9 @@ export interface CellHost {
   /** Entries that tell what was carried out are written together, a little later. */
   markLater(cell: ActorCell): void;
   /** A journal before this moment is of an earlier life: its actors were interrupted. Shift of timers, by policy. */
-  resume(plan: MachinePlan, stream: string, revision: number): number | 'restart' | undefined;
+  resume(plan: MachinePlan, stream: string): number | 'restart' | undefined;
+  /** So many messages of this actor are parked; with one that has just been. */
+  parked(cell: ActorCell, count: number, newest?: ParkedMessage): void;
   /** It has something to do, or nothing any more. */
   busy(cell: ActorCell): void;
   quiet(cell: ActorCell): void;

@@ -3,7 +3,7 @@ import type { AnyStateMachine, EventFromLogic, Snapshot, SnapshotFrom, Subscript
 import type { PullStream } from '../../streams/pull-stream.js';
 import type { HistoryEntry } from './history.js';
 import type { SnapshotObserver } from './observers.js';
-import type { Inspect } from './tree.js';
+import type { Inspect } from './turn.js';
 
 interface Known {
   readonly snapshot: unknown;

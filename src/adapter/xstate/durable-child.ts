@@ -7,7 +7,7 @@
  */
 import type { ActorLogic, AnyActorLogic, AnyEventObject, EventObject, NonReducibleUnknown, Snapshot } from 'xstate';
 import type { DurableAddress, DurableParent } from './address.js';
-import type { Node } from './tree.js';
+import type { Node } from './turn.js';
 
 const REMOTE = Symbol.for('varve.xstate.remote');
 

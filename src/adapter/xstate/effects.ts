@@ -6,19 +6,25 @@
  */
 
 import { streamOf } from './address.js';
-import type { UserEffect } from './tree.js';
+import type { UserEffect } from './turn.js';
 import type { Undone } from './wake-up.js';
 
 /** How it goes on where an effect has thrown. */
 export type Verdict = 'again' | 'skip' | 'stop';
 
+type Message = UserEffect & { kind: 'message' };
+
 export interface EffectHost {
   /** An emitted event is handed to listeners. */
   emit(effect: UserEffect & { kind: 'emit' }): void;
   /** A message is handed over: resolves when its receiver has it in its journal. */
-  deliver(effect: UserEffect & { kind: 'message' }): Promise<void>;
+  deliver(effect: Message): Promise<void>;
   /** What threw, and how often it has been called: decides, after whatever pause. */
   failed(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict>;
+  /** The same of a message, which may be parked. */
+  refused(error: unknown, effect: Message, attempts: number): Promise<Verdict | 'park'>;
+  /** Resolves when the journal has it that a message is parked. Rejects where this life of the actor is over. */
+  park(effect: Message, error: unknown, attempts: number): Promise<void>;
   carriedOut(): void;
   /** `done` has moved. */
   advanced(): void;
@@ -126,7 +132,7 @@ export class Effects {
     return undefined;
   }
 
-  #line(item: Item, effect: UserEffect & { kind: 'message' }): void {
+  #line(item: Item, effect: Message): void {
     const to = streamOf(effect.to.machine, effect.to.id);
     const before = this.#lines.get(to);
     const taken = before === undefined ? this.#hand(item, effect) : before.then(() => this.#hand(item, effect));
@@ -134,7 +140,7 @@ export class Effects {
     void taken.then(() => this.#lines.get(to) === taken && this.#lines.delete(to));
   }
 
-  async #hand(item: Item, effect: UserEffect & { kind: 'message' }): Promise<void> {
+  async #hand(item: Item, effect: Message): Promise<void> {
     for (let attempt = 1; !this.#stopped; attempt++) {
       try {
         await this.#host.deliver(effect);
@@ -142,12 +148,20 @@ export class Effects {
         return;
       } catch (error) {
         if (this.#stopped) return;
-        const verdict = await this.#host.failed(error, effect, attempt);
+        const verdict = await this.#host.refused(error, effect, attempt);
         if (verdict === 'again') continue;
-        if (verdict === 'skip') this.#finish(item);
+        if (verdict === 'park' && !this.#stopped && !(await this.#park(effect, error, attempt))) return;
+        if (verdict !== 'stop') this.#finish(item);
         return;
       }
     }
+  }
+
+  async #park(effect: Message, error: unknown, attempts: number): Promise<boolean> {
+    return this.#host.park(effect, error, attempts).then(
+      () => true,
+      () => false, // the journal could not be told: the next life hands it over again
+    );
   }
 
   async #decide(item: Item, error: unknown, attempt: number): Promise<void> {

@@ -17,7 +17,7 @@ import { checkEncodable } from '../event-store/json-codec.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { type DurableAddress, type DurableParent, ROOT } from './address.js';
 import { packErrors, unpackErrors } from './error-data.js';
-import type { Input, UserEffect } from './tree.js';
+import type { Input, UserEffect } from './turn.js';
 
 export type EntryKind =
   /** The actor was started: its input. */
@@ -35,7 +35,10 @@ export type EntryKind =
   /** What came before has been carried out. */
   | 'mark'
   | 'emitted'
-  | 'message';
+  | 'message'
+  /** A message to another durable actor was given up for now; it was handed over again, or given up for good. */
+  | 'parked'
+  | 'unparked';
 
 /** Of every entry. Times are milliseconds of the host's clock. */
 export interface EntryMetadata {
@@ -51,6 +54,10 @@ export interface EntryMetadata {
   readonly timer?: string;
   /** A message from another durable actor: its id, `<stream>@<revision>`. */
   readonly from?: string;
+  /** 'parked' and 'unparked': revision of the message. */
+  readonly message?: number;
+  /** How many messages of the actor are parked behind this entry, where there are any. */
+  readonly parked?: number;
   /** Of a message: its receiver. */
   readonly to?: DurableAddress;
   /** Of a message to the parent of a durable child: the child's address there. */

@@ -1,11 +1,15 @@
 /** What has happened to an actor, as it is told: each entry with its revision and time. */
-import type { AnyEventObject } from 'xstate';
+import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
+import { invalid } from '../../options.js';
 import { PullStream } from '../../streams/pull-stream.js';
 import type { EventStore } from '../event-store/event-store.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import type { DurableAddress } from './address.js';
 import { type EntryKind, metadataOf } from './entries.js';
 import { unpackErrors } from './error-data.js';
+import type { MachinePlan } from './machine-plan.js';
+import { bareTree } from './tree.js';
+import { wakeUp } from './wake-up.js';
 
 export interface HistoryEntry {
   /** Place in the journal, from 0: `at(revision)` is the state behind it. */
@@ -27,6 +31,8 @@ export interface HistoryEntry {
   readonly to?: DurableAddress;
 }
 
+const BOOKKEEPING: ReadonlySet<EntryKind> = new Set(['mark', 'resumed', 'parked', 'unparked']);
+
 /** An entry of any actor of a machine, as `host.entries` tells it. */
 export interface MachineEntry extends HistoryEntry {
   readonly machine: string;
@@ -47,7 +53,7 @@ export function machineEntry(recorded: RecordedEvent): MachineEntry | undefined 
 export function historyEntry(recorded: RecordedEvent): HistoryEntry | undefined {
   const metadata = metadataOf(recorded);
   const { kind, at, version, target, source, from, to, timer } = metadata;
-  if (kind === 'mark' || kind === 'resumed') return undefined;
+  if (BOOKKEEPING.has(kind)) return undefined;
   const event = kind === 'timer' ? { type: timer as string } : (unpackErrors(recorded.data) as AnyEventObject);
   return {
     revision: Number(recorded.revision),
@@ -78,4 +84,20 @@ export function readHistory(
       if (entries.length > 0) yield entries;
     }
   });
+}
+
+/** The state as it was behind a revision. Rejects as waking does. */
+export async function snapshotAt(
+  store: EventStore,
+  plan: MachinePlan,
+  stream: string,
+  revision: number,
+): Promise<AnyMachineSnapshot> {
+  const tree = bareTree(plan, stream);
+  const woken = await wakeUp(store, plan, stream, tree, { upTo: revision });
+  if (woken === undefined || woken.revision < revision) {
+    throw invalid('revision', revision, `one that ${stream} has: 0 to ${woken?.revision ?? 'none'}`);
+  }
+  const { visible } = tree;
+  return woken.ended === undefined ? visible : ({ ...visible, ...woken.ended } as typeof visible);
 }

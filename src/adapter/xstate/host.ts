@@ -2,115 +2,43 @@
  * The host of durable actors: finds them by machine and id, wakes them when they are needed, lets them sleep when they are
  * not, and sees that those which have something to do do it, also after a crash. See docs/adapters/xstate.md.
  */
-import { LRUCache } from 'lru-cache';
-import type { AnyEventObject, AnyStateMachine, InputFrom, Snapshot } from 'xstate';
+import type { AnyEventObject, InputFrom } from 'xstate';
 import { VarveError } from '../../errors.js';
-import { type Ack, type Check, callback, checkAll, integer, invalid, oneOf } from '../../options.js';
-import type { LiveStream } from '../../streams/pull-stream.js';
+import { callback, checkAll, integer, invalid } from '../../options.js';
+import { type LiveStream, PullStream } from '../../streams/pull-stream.js';
 import { checkStream } from '../event-store/event-input.js';
-import { EventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
 import type { AllFrom } from '../event-store/event-store-options.js';
 import { ActorCell } from './actor-cell.js';
 import { hostClosed } from './actor-errors.js';
 import { type DurableAddress, parentAddress, streamOf } from './address.js';
 import { Alarms } from './alarms.js';
 import type { CellHost } from './cell-host.js';
-import { type Clock, clockCheck, systemClock } from './clock.js';
+import { type Clock, systemClock } from './clock.js';
 import { DurableActor } from './durable-actor.js';
 import { START_CHILD, STOP_CHILD } from './durable-child.js';
 import type { Verdict } from './effects.js';
-import { type MachineEntry, machineEntry, readHistory } from './history.js';
-import { type MachineOptions, type MachinePlan, planMachine } from './machine-plan.js';
-import { Observers } from './observers.js';
+import { type MachineEntry, machineEntry, readHistory, snapshotAt } from './history.js';
+import {
+  type ActorHostOptions,
+  type ActorHostStats,
+  HOST_CHECKS,
+  type MachineOf,
+  type Machines,
+} from './host-options.js';
+import { type MachinePlan, planMachine } from './machine-plan.js';
+import { alone, Observers } from './observers.js';
 import { claim, release } from './owners.js';
+import type { ParkedMessage } from './parked-messages.js';
+import { Residents } from './residents.js';
 import { checkXState } from './seam.js';
-import { bareTree, type Inspect } from './tree.js';
+import { bareTree } from './tree.js';
+import type { Inspect } from './turn.js';
 import { readWakeTable } from './wake-table.js';
 import { wakeUp } from './wake-up.js';
 
-type Machines = Readonly<Record<string, AnyStateMachine | MachineOptions>>;
-
-/** The machine of an entry of `machines`. */
-export type MachineOf<Entry> = Entry extends AnyStateMachine
-  ? Entry
-  : Entry extends { machine: infer Machine extends AnyStateMachine }
-    ? Machine
-    : AnyStateMachine;
-
-/** An actor concerned, where something went wrong. */
-export interface ActorProblem {
-  readonly machine: string;
-  readonly id: string;
-  readonly stream: string;
-  /** What was being done, such as "the action 'sendMail'". */
-  readonly what: string;
-}
-
-export interface ActorHostOptions<Known extends Machines = Machines> {
-  store: EventStore;
-  /** By name: the machine, or its options. The name is the category of the journals, so it has no dash. */
-  machines: Known;
-  /** What `send` waits for. Default 'durable'. */
-  ack?: Ack;
-  /** Default: the system's. */
-  clock?: Clock;
-  /** Where `log` actions go. Default: XState's. */
-  logger?: (...args: unknown[]) => void;
-  /** Told of XState's inspection events, as they are computed. */
-  inspect?: Inspect;
-  /** Takes events for actors that another host runs. Without it `send` rejects with `ERR_VARVE_LEASE_LOST`. */
-  forward?: (address: { machine: string; id: string }, event: AnyEventObject) => unknown;
-  /**
-   * Told of what goes wrong where nobody waits for it. With `strategy: 'escalate'` it decides: 'again', 'skip' or 'stop'
-   * (default). Default: a warning of the process.
-   */
-  onError?: (error: unknown, problem: ActorProblem) => unknown;
-  /** Milliseconds after which an actor that does nothing leaves memory: 1 … 2³⁰. Default 60,000. */
-  passivateAfter?: number;
-  /** Actors in memory, those that are busy aside: 1 … 10,000,000. Default 100,000. */
-  maxActive?: number;
-  /** About how many bytes they may have: from 1 MiB. Default 256 MiB. */
-  maxActiveBytes?: number;
-}
-
-export interface ActorHostStats {
-  /** Actors in memory. */
-  readonly active: number;
-  /** Of these, those that are doing something. */
-  readonly busy: number;
-  /** Actors that will be woken by a delayed event. */
-  readonly alarms: number;
-  readonly events: number;
-  readonly effects: number;
-  readonly starts: number;
-  readonly wakeUps: number;
-  readonly passivations: number;
-  readonly snapshots: number;
-  readonly restarts: number;
-}
-
-const CHECKS: Readonly<Record<keyof ActorHostOptions, Check>> = {
-  store: (value, option) => {
-    if (!(value instanceof EventStore)) throw invalid(option, typeof value, 'an event store');
-  },
-  machines: (value, option) => {
-    if (typeof value !== 'object' || value === null) throw invalid(option, value, 'an object of machines by name');
-  },
-  ack: oneOf('durable', 'written'),
-  clock: clockCheck,
-  logger: callback,
-  inspect: callback,
-  forward: callback,
-  onError: callback,
-  passivateAfter: integer(1, 2 ** 30),
-  maxActive: integer(1, 10_000_000),
-  maxActiveBytes: integer(2 ** 20, Number.MAX_SAFE_INTEGER),
-};
-
 /** Milliseconds within which entries that tell what was carried out are gathered. */
 const MARK_DELAY = 20;
-/** Milliseconds within which an actor that was just used need not be said to be recent again. */
-const TOUCH_EVERY = 100;
 /** Actors that are woken side by side when a host begins. */
 const WAKING_AT_ONCE = 32;
 
@@ -131,7 +59,7 @@ export async function createActorHost<const Known extends Machines>(
   options: ActorHostOptions<Known>,
 ): Promise<ActorHost<Known>> {
   checkXState();
-  checkAll(options, CHECKS, 'options');
+  checkAll(options, HOST_CHECKS, 'options');
   for (const name of ['store', 'machines'] as const) {
     if (options[name] === undefined) throw invalid(name, undefined, 'given');
   }
@@ -151,17 +79,15 @@ export class ActorHost<Known extends Machines = Machines> {
   readonly #plans: ReadonlyMap<string, MachinePlan>;
   readonly #clock: Clock;
   readonly #alarms: Alarms;
-  readonly #cells = new Map<string, ActorCell>();
-  readonly #busy = new Set<ActorCell>();
-  readonly #recent: LRUCache<string, ActorCell>;
+  readonly #residents: Residents;
   readonly #marks = new Set<ActorCell>();
-  readonly #waiting: (() => void)[] = [];
   readonly #counters = { events: 0, effects: 0, starts: 0, wakeUps: 0, snapshots: 0, restarts: 0, passivations: 0 };
   readonly #cellHost: CellHost;
   /** Actors whose timers have been looked at since this host began, of machines where that matters. */
   readonly #resumed = new Set<string>();
+  /** By stream: how many messages of an actor are parked, awake or asleep. */
+  readonly #parked = new Map<string, number>();
   #marking: NodeJS.Timeout | undefined;
-  #sweeping: unknown;
   #beginning: Promise<void> = Promise.resolve();
   #lastSeen = 0;
   #begun = 0;
@@ -175,21 +101,28 @@ export class ActorHost<Known extends Machines = Machines> {
     this.#plans = plans;
     this.#clock = options.clock ?? systemClock;
     this.#alarms = new Alarms(this.#clock, (stream) => this.#cellOf(stream).tick());
-    this.#recent = new LRUCache({
-      max: options.maxActive ?? 100_000,
-      maxSize: options.maxActiveBytes ?? 256 * 2 ** 20,
-      sizeCalculation: (cell) => cell.bytes,
-      disposeAfter: (cell, _stream, reason) => {
-        if (reason === 'evict') this.#passivate(cell);
+    const { passivateAfter = 60_000, maxActive = 100_000, maxActiveBytes = 256 * 2 ** 20 } = options;
+    this.#residents = new Residents(
+      this.#clock,
+      { passivateAfter, maxActive, maxActiveBytes },
+      (stream) => {
+        const plan = this.#planOf(stream);
+        return new ActorCell(this.#cellHost, plan, stream.slice(plan.name.length + 1), new Observers());
       },
-    });
+      (cell, due) => {
+        release(this.#store, cell.stream, this);
+        this.#counters.passivations++;
+        if (due !== undefined) this.#alarms.set(cell.stream, due);
+      },
+    );
     this.#cellHost = this.#makeCellHost();
   }
 
   async [begin](): Promise<void> {
-    const { earliest, lastSeen } = await readWakeTable(this.#store, [...this.#plans.keys()]);
+    const { earliest, parked, lastSeen } = await readWakeTable(this.#store, [...this.#plans.keys()]);
     this.#begun = this.#clock.now();
     this.#lastSeen = lastSeen;
+    for (const [stream, count] of parked) this.#parked.set(stream, count);
     const now: string[] = [];
     for (const [stream, wake] of earliest) {
       const anew = this.#planOf(stream).timers !== 'deadline';
@@ -197,7 +130,7 @@ export class ActorHost<Known extends Machines = Machines> {
       else this.#alarms.set(stream, wake);
     }
     this.#beginning = this.#wakeAll(now);
-    this.#sweep();
+    this.#residents.sweep();
   }
 
   /**
@@ -242,14 +175,38 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   stats(): ActorHostStats {
-    return { active: this.#cells.size, busy: this.#busy.size, alarms: this.#alarms.size, ...this.#counters };
+    let parked = 0;
+    for (const count of this.#parked.values()) parked += count;
+    const { size: active, busy } = this.#residents;
+    return { active, busy, alarms: this.#alarms.size, parked, ...this.#counters };
+  }
+
+  /**
+   * Messages to other durable actors whose receivers have thrown again and again, sender by sender, the oldest of each
+   * first. Their senders are woken for it; reading rejects as waking does.
+   */
+  parkedMessages(): PullStream<ParkedMessage> {
+    return new PullStream(() => this.#listParked());
+  }
+
+  /**
+   * Hands a parked message over again, behind all that its sender has sent: resolves when that is durable; false where it
+   * is parked no longer. If its receiver throws again and again, it is parked again, under another revision.
+   */
+  replayParked(parked: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>): Promise<boolean> {
+    return this.#unpark(parked, true);
+  }
+
+  /** Gives a parked message up for good: resolves when that is durable; false where it is parked no longer. */
+  discardParked(parked: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>): Promise<boolean> {
+    return this.#unpark(parked, false);
   }
 
   /** Resolves when no actor has anything under way; promises that they run and delayed events aside. */
   async settled(): Promise<void> {
     await this.#beginning;
     for (;;) {
-      if (this.#busy.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      if (this.#residents.busy > 0) await this.#residents.allQuiet();
       else if (this.#marks.size > 0) await this.#writeMarks();
       else return;
     }
@@ -271,12 +228,31 @@ export class ActorHost<Known extends Machines = Machines> {
   async #shutdown({ snapshots = false }: { snapshots?: boolean }): Promise<void> {
     this.#draining = true;
     this.#alarms.clearAll();
-    if (this.#sweeping !== undefined) this.#clock.clearTimeout(this.#sweeping);
-    for (const cell of this.#cells.values()) cell.drain();
+    this.#residents.stopSweeping();
+    for (const cell of this.#residents) cell.drain();
     await this.settled();
-    if (snapshots) await Promise.all([...this.#cells.values()].map((cell) => cell.saveSnapshot()));
+    if (snapshots) await Promise.all([...this.#residents].map((cell) => cell.saveSnapshot()));
     clearTimeout(this.#marking);
-    for (const cell of [...this.#cells.values()]) this.#forget(cell);
+    this.#residents.clear((cell) => release(this.#store, cell.stream, this));
+  }
+
+  async *#listParked(): AsyncGenerator<ParkedMessage[], void, undefined> {
+    for (const stream of [...this.#parked.keys()]) {
+      const { name: machine } = this.#planOf(stream);
+      const id = stream.slice(machine.length + 1);
+      const parked = await this.#cellOf(this.#check(machine, id)).parked();
+      const messages = parked.map(([revision, { child: _, ...of }]) => ({ machine, id, revision, ...of }));
+      if (messages.length > 0) yield messages;
+      else this.#parked.delete(stream); // its stream was deleted
+    }
+  }
+
+  async #unpark(
+    { machine, id, revision }: Pick<ParkedMessage, 'machine' | 'id' | 'revision'>,
+    again: boolean,
+  ): Promise<boolean> {
+    integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
+    return this.#cellOf(this.#check(machine, id)).unpark(revision, again);
   }
 
   #check(machine: string, id: string): string {
@@ -295,25 +271,7 @@ export class ActorHost<Known extends Machines = Machines> {
   }
 
   #cellOf(stream: string): ActorCell {
-    const found = this.#cells.get(stream);
-    if (found !== undefined) {
-      const now = this.#clock.now();
-      // Who was used last matters only where there is not room for all.
-      if (now - found.usedAt >= TOUCH_EVERY && this.#crowded) this.#recent.get(stream);
-      found.usedAt = now;
-      return found;
-    }
-    const plan = this.#planOf(stream);
-    const cell = new ActorCell(this.#cellHost, plan, stream.slice(plan.name.length + 1), new Observers());
-    cell.usedAt = this.#clock.now();
-    this.#cells.set(stream, cell);
-    this.#recent.set(stream, cell);
-    return cell;
-  }
-
-  get #crowded(): boolean {
-    const { size, max, calculatedSize, maxSize } = this.#recent;
-    return 2 * size > max || 2 * calculatedSize > maxSize;
+    return this.#residents.use(stream);
   }
 
   #handle(machine: string, id: string, cell: ActorCell): DurableActor {
@@ -323,7 +281,7 @@ export class ActorHost<Known extends Machines = Machines> {
   readonly #handleHost = {
     send: (stream: string, event: unknown) => this.#send(stream, event as AnyEventObject),
     shown: (stream: string) => {
-      const shown = this.#cells.get(stream)?.shown;
+      const shown = this.#residents.find(stream)?.shown;
       return shown?.snapshot === undefined ? undefined : shown;
     },
     subscribe: (stream: string, observer: Parameters<Observers['add']>[0]) => {
@@ -339,18 +297,23 @@ export class ActorHost<Known extends Machines = Machines> {
     on: (stream: string, type: string, listener: (event: unknown) => void) =>
       this.#awake(stream).observers.on(type, listener),
     history: (stream: string, from: number) => readHistory(this.#store, stream, from, () => this.#caughtUp(stream)),
-    at: (stream: string, revision: number) => this.#at(stream, revision),
-    replay: (stream: string, inspect: Inspect) => this.#replay(stream, inspect),
-    persist: async (stream: string): Promise<Snapshot<unknown>> => {
-      const cell = this.#cellOf(stream);
-      await cell.wake();
-      return cell.tree.persist().snapshot;
+    at: async (stream: string, revision: number) => {
+      integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
+      await this.#caughtUp(stream);
+      return snapshotAt(this.#store, this.#planOf(stream), stream, revision);
     },
+    replay: async (stream: string, inspect: Inspect) => {
+      callback(inspect, 'inspect');
+      const plan = this.#planOf(stream);
+      await this.#caughtUp(stream);
+      await wakeUp(this.#store, plan, stream, bareTree(plan, stream, inspect), { fromStart: true });
+    },
+    persist: (stream: string) => this.#cellOf(stream).persist(),
     stop: async (stream: string) => {
       if (this.#draining) throw hostClosed(stream);
       const cell = this.#cellOf(stream);
       await cell.wake();
-      await cell.end('stopped');
+      await cell.end();
     },
   };
 
@@ -380,7 +343,7 @@ export class ActorHost<Known extends Machines = Machines> {
       if (event.type === START_CHILD) {
         await cell.wake({ input: event.input, parent: event.parent });
       } else if (event.type === STOP_CHILD) {
-        if (await cell.wake()) await cell.end('stopped');
+        if (await cell.wake()) await cell.end();
       } else if (child !== undefined) {
         await cell.give({ kind: 'child', source: child, target: parentAddress(child), event }, id);
       } else await cell.send(event, id);
@@ -397,26 +360,6 @@ export class ActorHost<Known extends Machines = Machines> {
     const cell = this.#cellOf(stream);
     cell.wake().catch((error) => this.#report(error, cell, 'waking up'));
     return cell;
-  }
-
-  async #at(stream: string, revision: number): Promise<unknown> {
-    integer(0, Number.MAX_SAFE_INTEGER)(revision, 'revision');
-    const plan = this.#planOf(stream);
-    const tree = bareTree(plan, stream);
-    await this.#caughtUp(stream);
-    const woken = await wakeUp(this.#store, plan, stream, tree, { upTo: revision });
-    if (woken === undefined || woken.revision < revision) {
-      throw invalid('revision', revision, `one that ${stream} has: 0 to ${woken?.revision ?? 'none'}`);
-    }
-    const { visible } = tree;
-    return woken.ended === undefined ? visible : { ...visible, ...woken.ended };
-  }
-
-  async #replay(stream: string, inspect: Inspect): Promise<void> {
-    callback(inspect, 'inspect');
-    const plan = this.#planOf(stream);
-    await this.#caughtUp(stream);
-    await wakeUp(this.#store, plan, stream, bareTree(plan, stream, inspect), { fromStart: true });
   }
 
   /** Only what is durable can be read; more than that may have been acknowledged. */
@@ -458,18 +401,16 @@ export class ActorHost<Known extends Machines = Machines> {
         this.#resumed.add(stream);
         return plan.timers === 'restart' ? 'restart' : Math.max(0, this.#begun - this.#lastSeen);
       },
-      busy: (cell) => void this.#busy.add(cell),
-      quiet: (cell) => this.#quiet(cell),
+      parked: (cell, count, newest) => {
+        if (count > 0) this.#parked.set(cell.stream, count);
+        else this.#parked.delete(cell.stream);
+        if (newest !== undefined) this.#tellParked(cell, newest);
+      },
+      busy: (cell) => this.#residents.setBusy(cell),
+      quiet: (cell) => this.#residents.setQuiet(cell),
       report: (error, cell, what) => void this.#report(error, cell, what),
       decide: (error, cell, what) => this.#report(error, cell, what),
     };
-  }
-
-  #quiet(cell: ActorCell): void {
-    if (!this.#busy.delete(cell)) return;
-    if (!this.#recent.has(cell.stream)) this.#passivate(cell); // there was no room for it, but it was busy
-    if (this.#busy.size > 0) return;
-    for (const tell of this.#waiting.splice(0)) tell();
   }
 
   async #writeMarks(): Promise<void> {
@@ -482,32 +423,12 @@ export class ActorHost<Known extends Machines = Machines> {
     );
   }
 
-  #sweep(): void {
-    const { passivateAfter = 60_000 } = this.#options;
-    const pause = Math.max(1, passivateAfter / 2);
-    const handle = this.#clock.setTimeout(() => {
-      const before = this.#clock.now() - passivateAfter;
-      for (const cell of this.#cells.values()) if (cell.usedAt <= before) this.#passivate(cell);
-      this.#sweep();
-    }, pause);
-    this.#sweeping = handle;
-    (handle as Partial<NodeJS.Timeout>).unref?.();
-  }
-
-  /** Lets an actor leave memory, unless something holds it there. */
-  #passivate(cell: ActorCell): void {
-    if (cell.pinned) return;
-    const due = cell.state === 'live' ? cell.tree.nextTimer?.due : undefined;
-    this.#forget(cell);
-    this.#counters.passivations++;
-    if (due !== undefined) this.#alarms.set(cell.stream, due);
-  }
-
-  #forget(cell: ActorCell): void {
-    cell.leave();
-    this.#cells.delete(cell.stream);
-    this.#recent.delete(cell.stream);
-    release(this.#store, cell.stream, this);
+  #tellParked(cell: ActorCell, parked: ParkedMessage): void {
+    const { onParked } = this.#options;
+    const { machine, id } = parked.to;
+    if (onParked === undefined)
+      this.#report(parked.error, cell, `a message to ${streamOf(machine, id)}, which is parked,`);
+    else alone(() => onParked(parked));
   }
 
   #report(error: unknown, { plan, id, stream }: ActorCell, what: string): Verdict {
@@ -516,7 +437,10 @@ export class ActorHost<Known extends Machines = Machines> {
       process.emitWarning(`The actor ${stream}: ${what} has failed: ${error instanceof Error ? error.stack : error}`);
       return 'stop';
     }
-    const verdict = onError(error, { machine: plan.name, id, stream, what });
+    let verdict: unknown;
+    alone(() => {
+      verdict = onError(error, { machine: plan.name, id, stream, what });
+    });
     return verdict === 'again' || verdict === 'skip' ? verdict : 'stop';
   }
 }

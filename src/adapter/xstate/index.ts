@@ -12,13 +12,8 @@ export { DurableActor } from './durable-actor.js';
 export { durableChild } from './durable-child.js';
 export type { EntryKind } from './entries.js';
 export type { HistoryEntry, MachineEntry } from './history.js';
-export {
-  type ActorHost,
-  type ActorHostOptions,
-  type ActorHostStats,
-  type ActorProblem,
-  createActorHost,
-  type MachineOf,
-} from './host.js';
+export { type ActorHost, createActorHost } from './host.js';
+export type { ActorHostOptions, ActorHostStats, ActorProblem, MachineOf } from './host-options.js';
 export type { Interrupted, MachineOptions, Supervision, TimerPolicy, Unhandled } from './machine-plan.js';
-export type { Inspect } from './tree.js';
+export type { ParkedMessage } from './parked-messages.js';
+export type { Inspect } from './turn.js';

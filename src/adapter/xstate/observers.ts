@@ -54,7 +54,8 @@ export class Observers {
   }
 }
 
-function alone(work: () => void): void {
+/** What it throws is thrown by itself. */
+export function alone(work: () => void): void {
   try {
     work();
   } catch (error) {

@@ -27,6 +27,11 @@ export class Supervisor {
   /** Nothing is tried again any more, pauses end. */
   drain(): void {
     this.#draining = true;
+    this.endPauses();
+  }
+
+  /** Pauses are over at once: whoever has waited looks whether that is still of use. */
+  endPauses(): void {
     for (const over of [...this.#pauses]) over();
   }
 

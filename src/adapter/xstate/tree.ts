@@ -10,102 +10,15 @@
  * run by effects, and what they send comes back as input. So a turn depends on its input and nothing else.
  */
 import type { AnyActor, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, InspectionEvent, Snapshot } from 'xstate';
-import { VarveError } from '../../errors.js';
-import {
-  childAddress,
-  type DurableAddress,
-  type DurableParent,
-  durable,
-  isDurableRef,
-  ROOT,
-  streamOf,
-} from './address.js';
+import { inlineChild } from './actor-errors.js';
+import { childAddress, type DurableAddress, type DurableParent, durable, isDurableRef, ROOT } from './address.js';
 import { asOfChild, isRemote, remoteAddress, STOP_CHILD, startMessage } from './durable-child.js';
+import { Nodes } from './nodes.js';
+import { restartOutside, settle, startOutside, stopOutside } from './outside.js';
 import { type PersistedSnapshot, restoreRoot, startRoot } from './restore.js';
-import {
-  type Actor,
-  type ExecutableAction,
-  hidden,
-  isBuiltIn,
-  isDeterministic,
-  NOT_STARTED,
-  RUNNING,
-  STOPPED,
-} from './seam.js';
-
-/** What makes a tree compute. */
-export type Input =
-  | { readonly kind: 'event'; readonly target: string; readonly event: AnyEventObject }
-  | { readonly kind: 'child'; readonly source: string; readonly target: string; readonly event: AnyEventObject }
-  | { readonly kind: 'timer'; readonly source: string; readonly id: string };
-
-export type UserEffect =
-  | { readonly kind: 'action'; readonly type: string; readonly address: string; run(): unknown }
-  | { readonly kind: 'emit'; readonly address: string; readonly event: AnyEventObject }
-  | {
-      readonly kind: 'message';
-      readonly to: DurableAddress;
-      readonly event: AnyEventObject;
-      /** Where it stands in the sender's journal, once it does. */
-      readonly revision?: number;
-      /** It comes from a child of the receiver's: its address there. */
-      readonly child?: string;
-    };
-
-/** What is done to actors outside. */
-type OutsideEffect =
-  | { readonly kind: 'start' | 'stop'; readonly node: Node }
-  | { readonly kind: 'send'; readonly node: Node; readonly source: Actor | undefined; readonly event: AnyEventObject };
-
-export type Effect = UserEffect | OutsideEffect;
-
-export interface Turn {
-  /** In the order in which XState would have carried them out. */
-  readonly effects: Effect[];
-  /** What becomes visible with it. */
-  readonly changes: { readonly node: Node; readonly snapshot: Snapshot<unknown> }[];
-  /** The machine's transition has thrown: the tree is spoilt. */
-  thrown: { readonly error: unknown } | undefined;
-  timersChanged: boolean;
-}
-
-/** A delayed event. */
-export interface Timer {
-  readonly source: string;
-  readonly id: string;
-  readonly target: string | DurableAddress;
-  readonly event: AnyEventObject;
-  /** Milliseconds. */
-  readonly delay: number;
-  /** When it fires: milliseconds of the host's clock. */
-  due: number;
-  /** It can't be cancelled any more: another one of its id was asked for, or has fired, as XState has it. */
-  loose?: true;
-}
-
-export interface Node {
-  readonly actor: Actor;
-  readonly address: string;
-  /** A promise, a callback, an observable: run outside. */
-  readonly outside: boolean;
-  /** Outside, and a durable actor of its own: other hands run it. */
-  readonly remote: boolean;
-  /** Outside: the machine wants it to run. */
-  wanted: boolean;
-  /** Outside: it was started in this life. */
-  started: boolean;
-  /** As far as the journal tells: of an actor outside its own snapshot may be ahead. */
-  computed: Snapshot<unknown> | undefined;
-  visible: Snapshot<unknown> | undefined;
-}
-
-/** All that is needed to go on: plain data, but for what the context holds. */
-export interface TreeState {
-  readonly snapshot: PersistedSnapshot;
-  readonly timers: readonly Timer[];
-  /** How many session ids and ids of delayed events were given. */
-  readonly counters: readonly [number, number];
-}
+import { type Actor, type ExecutableAction, hidden, isBuiltIn, isDeterministic, RUNNING, STOPPED } from './seam.js';
+import { TimerTable } from './timer-table.js';
+import { type Input, type Inspect, type Node, newTurn, type OutsideEffect, type TreeState, type Turn } from './turn.js';
 
 export interface TreePlan {
   readonly machine: AnyStateMachine;
@@ -120,21 +33,18 @@ export interface TreePlan {
   readonly inspect: Inspect | undefined;
 }
 
-/** XState's inspection events, as `createActor`'s option `inspect` gets them. */
-export type Inspect = (event: InspectionEvent) => void;
-
 type Phase = 'idle' | 'computing' | 'restoring' | 'dropped';
 
 export class Tree {
   readonly #plan: TreePlan;
-  readonly #nodes = new Map<string, Node>();
-  readonly #nodeOf = new WeakMap<Actor, Node>();
-  #timers: Timer[] = [];
+  readonly nodes = new Nodes();
+  readonly timers = new TimerTable(() => {
+    this.#turn.timersChanged = true;
+  });
   #phase: Phase = 'idle';
   #turn: Turn = newTurn();
   #now = 0;
   #sessions = 0;
-  #delays = 0;
   #restored = 0;
   #root: Node | undefined;
   /** What the root has told of itself last. */
@@ -171,9 +81,10 @@ export class Tree {
     } finally {
       this.#phase = 'idle';
     }
-    [this.#sessions, this.#delays] = state.counters;
-    this.#timers = state.timers.map((timer) => ({ ...timer }));
-    for (const node of this.#nodes.values()) node.visible = node.computed = node.actor._snapshot;
+    const [sessions, delays] = state.counters;
+    this.#sessions = sessions;
+    this.timers.restore(state.timers, delays);
+    for (const node of this.nodes) node.visible = node.computed = node.actor._snapshot;
   }
 
   /** Computes one turn. What it was given before is computed, whether it is durable or not. */
@@ -182,12 +93,11 @@ export class Tree {
       if (input.kind === 'event') this.#deliver(undefined, input.target, input.event);
       else if (input.kind === 'child') this.#fromOutside(input);
       else {
-        const timer = this.#takeTimer(input.source, input.id);
+        const timer = this.timers.take(input.source, input.id);
         if (timer === undefined) return;
-        turn.timersChanged = true;
         const { target, event } = timer;
         if (typeof target === 'object') turn.effects.push({ kind: 'message', to: target, event });
-        else this.#deliver(this.#nodes.get(timer.source)?.actor, target, event);
+        else this.#deliver(this.nodes.get(timer.source)?.actor, target, event);
       }
     });
   }
@@ -197,7 +107,7 @@ export class Tree {
     const { inspect, id } = this.#plan;
     this.live = true;
     if (inspect === undefined) return;
-    for (const { actor } of this.#nodes.values())
+    for (const { actor } of this.nodes)
       inspect({ type: '@xstate.actor', actorRef: actor as unknown as AnyActor, rootId: id });
   }
 
@@ -211,84 +121,19 @@ export class Tree {
     const { node } = effect;
     if (effect.kind === 'send') {
       if (node.started) node.actor._send(effect.event);
-    } else if (effect.kind === 'start') this.startOutside(node);
-    else this.#stopOutside(node);
-  }
-
-  startOutside(node: Node): void {
-    if (node.started) return;
-    node.started = true;
-    node.actor._processingStatus = NOT_STARTED;
-    Object.getPrototypeOf(node.actor).start.call(node.actor);
+    } else if (effect.kind === 'start') startOutside(node);
+    else stopOutside(node);
   }
 
   /** It has failed, and is tried again as if nothing had been heard of it. */
   restartOutside(node: Node): void {
-    if (!this.counts(node)) return;
-    node.started = false;
-    node.actor._snapshot = node.computed as Snapshot<unknown>;
-    this.startOutside(node);
-  }
-
-  #stopOutside(node: Node): void {
-    if (!node.started) return;
-    node.started = false;
-    // What it does while it stops, such as sending, no longer counts: it is not wanted.
-    if (node.actor._snapshot.status !== 'active') return;
-    node.actor._processingStatus = RUNNING;
-    Object.getPrototypeOf(node.actor)._stop.call(node.actor);
+    if (this.nodes.counts(node)) restartOutside(node);
   }
 
   /** Stops what runs outside: the tree is given up. */
   drop(): void {
     this.#phase = 'dropped';
-    for (const node of this.#nodes.values()) if (node.outside) this.#stopOutside(node);
-  }
-
-  /** Actors outside that the machine wants to run and that do not. */
-  interrupted(): Node[] {
-    return [...this.#nodes.values()].filter(({ wanted, started, remote }) => wanted && !started && !remote);
-  }
-
-  /** Something runs outside, or should. */
-  get busyOutside(): boolean {
-    for (const { wanted, remote } of this.#nodes.values()) if (wanted && !remote) return true;
-    return false;
-  }
-
-  /** What it sends counts: it was not stopped, nor replaced by another of its name. */
-  counts(node: Node): boolean {
-    return node.wanted && this.#nodes.get(node.address) === node;
-  }
-
-  /** A durable child that is expected to send something: the one whose journal this is. */
-  awaits(address: string, stream: string): boolean {
-    const node = this.#nodes.get(address);
-    if (node?.remote !== true || !node.wanted) return false;
-    const { machine, id } = remoteAddress(node);
-    return streamOf(machine, id) === stream;
-  }
-
-  /** Whoever has started this child takes this event; else it fails with the child. */
-  canTake(target: string, event: AnyEventObject): boolean {
-    const snapshot = this.#nodes.get(target)?.actor._snapshot as Partial<AnyMachineSnapshot> | undefined;
-    return snapshot?.can?.(event) ?? false;
-  }
-
-  /** Timers go off later by `shift` milliseconds, or begin anew at `now`. */
-  shiftTimers(shift: number | 'restart', now: number): void {
-    for (const timer of this.#timers) timer.due = shift === 'restart' ? now + timer.delay : timer.due + shift;
-  }
-
-  get timers(): readonly Timer[] {
-    return this.#timers;
-  }
-
-  /** Delayed events: the next one, of several at the same time the first that was asked for. */
-  get nextTimer(): Timer | undefined {
-    let next: Timer | undefined;
-    for (const timer of this.#timers) if (next === undefined || timer.due < next.due) next = timer;
-    return next;
+    for (const node of this.nodes) if (node.outside) stopOutside(node);
   }
 
   get root(): AnyActor {
@@ -309,8 +154,8 @@ export class Tree {
   persist(): TreeState {
     return {
       snapshot: this.#rootNode.actor.getPersistedSnapshot() as PersistedSnapshot,
-      timers: this.#timers.map((timer) => ({ ...timer })),
-      counters: [this.#sessions, this.#delays],
+      timers: this.timers.copy(),
+      counters: [this.#sessions, this.timers.asked],
     };
   }
 
@@ -333,24 +178,24 @@ export class Tree {
     if (result.status === 'error' && result !== this.#told && this.#rootNode.computed !== undefined) {
       turn.thrown = { error: result.error };
     }
-    for (const node of this.#nodes.values()) {
+    for (const node of this.nodes) {
       const { actor } = node;
       if (!node.outside && actor._snapshot !== node.computed) {
         node.computed = actor._snapshot;
         turn.changes.push({ node, snapshot: actor._snapshot });
       }
-      if (actor._processingStatus === STOPPED && !node.wanted && node !== this.#root) this.#nodes.delete(node.address);
+      if (actor._processingStatus === STOPPED && !node.wanted && node !== this.#root) this.nodes.delete(node.address);
     }
     return turn;
   }
 
   #deliver(source: Actor | undefined, target: string, event: AnyEventObject): void {
-    const node = this.#nodes.get(target);
+    const node = this.nodes.get(target);
     if (node !== undefined) this.#rootNode.actor.system._relay(source, node.actor, event);
   }
 
   #fromOutside({ source, target, event }: Input & { kind: 'child' }): void {
-    const node = this.#nodes.get(source);
+    const node = this.nodes.get(source);
     if (node !== undefined) settle(node, event);
     this.#deliver(node?.actor, target, event);
   }
@@ -375,7 +220,7 @@ export class Tree {
       if (event.type === '@xstate.snapshot' && event.actorRef === this.#root?.actor) this.#told = event.snapshot;
       if (event.type === '@xstate.actor' && this.#root !== undefined) {
         const actor = event.actorRef as Actor;
-        const parent = this.#nodeOf.get(actor._parent as Actor) as Node;
+        const parent = this.nodes.of(actor._parent as Actor) as Node;
         this.#adopt(actor, childAddress(parent.address, actor.id));
       }
       if (inspect !== undefined && this.live)
@@ -387,42 +232,25 @@ export class Tree {
         this.#message(source, { machine: target.machine, id: target.id }, event);
         return;
       }
-      const node = this.#nodeOf.get(target);
+      const node = this.nodes.of(target);
       if (this.#phase === 'computing') {
         if (node?.outside !== true) relay(source, target, event);
         else if (node.remote) this.#toRemote(node, event);
         else if (node.wanted) this.#turn.effects.push({ kind: 'send', node, source, event });
       } else if (node?.remote) this.#plan.onMessage(remoteAddress(node), event);
       else if (node === undefined || node.outside) relay(source, target, event);
-      else this.#input(source === undefined ? undefined : this.#nodeOf.get(source), node, event);
+      else this.#input(source === undefined ? undefined : this.nodes.of(source), node, event);
     };
-    system.scheduler.schedule = (source, target, event, delay, id) => {
-      const from = this.#nodeOf.get(source) as Node;
+    const { scheduler } = system;
+    scheduler.schedule = (source, target, event, delay, id) => {
       const to = isDurableRef(target)
         ? { machine: target.machine, id: target.id }
-        : (this.#nodeOf.get(target)?.address ?? ROOT);
-      const due = this.#now + Math.max(0, delay);
-      const timer = { source: from.address, id: id ?? `d:${this.#delays++}`, target: to, event, delay, due };
-      this.#loosen(timer);
-      this.#timers.push(timer);
-      this.#turn.timersChanged = true;
+        : (this.nodes.of(target)?.address ?? ROOT);
+      const { address } = this.nodes.of(source) as Node;
+      this.timers.add({ source: address, target: to, event, delay, due: this.#now + Math.max(0, delay) }, id);
     };
-    system.scheduler.cancel = (source, id) => {
-      const address = this.#nodeOf.get(source)?.address;
-      const at = this.#timers.findIndex((timer) => timer.source === address && timer.id === id && timer.loose !== true);
-      if (at < 0) return;
-      this.#timers.splice(at, 1);
-      this.#turn.timersChanged = true;
-    };
-    system.scheduler.cancelAll = (actor) => {
-      const address = this.#nodeOf.get(actor)?.address;
-      const left = this.#timers.filter(
-        ({ source, target, loose }) => source !== address || (loose === true && target !== address),
-      );
-      if (left.length === this.#timers.length) return;
-      this.#timers = left;
-      this.#turn.timersChanged = true;
-    };
+    scheduler.cancel = (source, id) => this.timers.cancel(this.nodes.of(source)?.address, id);
+    scheduler.cancelAll = (actor) => this.timers.cancelAll(this.nodes.of(actor)?.address);
   }
 
   #message(source: Actor | undefined, to: DurableAddress, event: AnyEventObject): void {
@@ -464,8 +292,7 @@ export class Tree {
       computed: undefined,
       visible: undefined,
     };
-    this.#nodes.set(address, node);
-    this.#nodeOf.set(actor, node);
+    this.nodes.add(node);
     if (outside) this.#guardOutside(node);
     else this.#guardInside(node);
     return node;
@@ -516,21 +343,6 @@ export class Tree {
       return actor;
     };
   }
-
-  #takeTimer(source: string, id: string): Timer | undefined {
-    let at = -1;
-    this.#timers.forEach((timer, i) => {
-      if (timer.source !== source || timer.id !== id) return;
-      if (at < 0 || timer.due < (this.#timers[at] as Timer).due) at = i;
-    });
-    const [taken] = at < 0 ? [] : this.#timers.splice(at, 1);
-    if (taken !== undefined) this.#loosen(taken);
-    return taken;
-  }
-
-  #loosen({ source, id }: Timer): void {
-    for (const timer of this.#timers) if (timer.source === source && timer.id === id) timer.loose = true;
-  }
 }
 
 /** A tree that nobody listens to: to look at the past. */
@@ -552,37 +364,4 @@ export function bareTree(
   return tree;
 }
 
-function newTurn(): Turn {
-  return { effects: [], changes: [], thrown: undefined, timersChanged: false };
-}
-
-/** What an actor outside has told of itself: it is known from here on, also at replay, where it does not run. */
-function settle(node: Node, event: AnyEventObject): void {
-  const { actor } = node;
-  const { type } = event;
-  const known = node.computed ?? actor._snapshot;
-  if (type.startsWith('xstate.snapshot.')) node.computed = event.snapshot;
-  else if (type.startsWith('xstate.done.actor.')) node.computed = end(known, { status: 'done', output: event.output });
-  else if (type.startsWith('xstate.error.actor.')) node.computed = end(known, { status: 'error', error: event.error });
-  else return;
-  if (!node.started) actor._snapshot = node.computed as Snapshot<unknown>;
-  if (node.computed?.status === 'active') return;
-  node.wanted = false;
-  actor._processingStatus = STOPPED;
-  actor.system._unregister(actor);
-}
-
 const isSame = (a: DurableAddress | undefined, b: DurableAddress): boolean => a?.machine === b.machine && a.id === b.id;
-
-function end(snapshot: Snapshot<unknown>, how: object): Snapshot<unknown> {
-  return { ...snapshot, ...how, input: undefined } as unknown as Snapshot<unknown>;
-}
-
-function inlineChild(actor: string, child: string): VarveError {
-  return new VarveError(
-    'ERR_VARVE_INVALID_OPTION',
-    `The actor ${actor} spawns '${child}' from logic that has no name, so it could not be restored. ` +
-      'Give the logic a name in setup({ actors }) and spawn it by that name.',
-    { option: 'actors', stream: actor },
-  );
-}

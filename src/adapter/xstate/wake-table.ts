@@ -6,12 +6,15 @@
  *
  *     varve.actors-<machines>    page { pages: 3, streams } · page { … } · page { …, checkpoint }
  */
+import { VarveError } from '../../errors.js';
 import type { EventStore } from '../event-store/event-store.js';
 import { metadataOf } from './entries.js';
 
 export interface WakeTable {
   /** By stream: when, in milliseconds of the host's clock; 0: at once. */
   readonly earliest: ReadonlyMap<string, number>;
+  /** By stream: how many of its messages are parked, where there are any. */
+  readonly parked: ReadonlyMap<string, number>;
   /** Time of the newest entry. */
   readonly lastSeen: number;
 }
@@ -22,13 +25,19 @@ interface Page {
   /** The pages that make the table, this one included, and the number of this one, from 1. */
   readonly pages: number;
   readonly page: number;
-  readonly streams: readonly (readonly [string, number])[];
+  /** Each with its moment, or null, and the number of its parked messages, where there are any. */
+  readonly streams: readonly Row[];
 }
+
+type Row = readonly [stream: string, wake: number | null, parked?: number];
 
 const CATEGORY = 'varve.actors';
 const STREAMS_OF_A_PAGE = 500;
 /** What costs less to read again than to keep. */
 const WORTH_KEEPING = 10_000;
+
+/** Times that it is begun anew where a purge takes away what is to be read next. */
+const BEGINNINGS = 3;
 
 export async function readWakeTable(
   store: EventStore,
@@ -36,10 +45,34 @@ export async function readWakeTable(
   worthKeeping = WORTH_KEEPING,
 ): Promise<WakeTable> {
   const own = `${CATEGORY}-${[...machines].sort().join('+')}`;
-  const kept = await readKept(store, own);
-  const earliest = new Map(kept?.streams);
+  let kept = await readKept(store, own);
+  for (let beginning = 1; ; beginning++) {
+    try {
+      return await readOn(store, own, machines, kept, worthKeeping);
+    } catch (error) {
+      // The newest entry of each journal is there, whatever was purged before it: the table is made of those that are.
+      const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
+      if (!purged || beginning === BEGINNINGS) throw error;
+      kept = undefined;
+    }
+  }
+}
+
+async function readOn(
+  store: EventStore,
+  own: string,
+  machines: readonly string[],
+  kept: Kept | undefined,
+  worthKeeping: number,
+): Promise<WakeTable> {
+  const earliest = new Map<string, number>();
+  const parked = new Map<string, number>();
+  for (const [stream, wake, count] of kept?.streams ?? []) {
+    if (wake !== null) earliest.set(stream, wake);
+    if (count !== undefined) parked.set(stream, count);
+  }
   let lastSeen = kept?.lastSeen ?? 0;
-  if (machines.length === 0) return { earliest, lastSeen };
+  if (machines.length === 0) return { earliest, parked, lastSeen };
   // What comes while this is read is read again the next time.
   const checkpoint = store.checkpoint();
   const from = kept === undefined ? 'start' : { checkpoint: kept.checkpoint };
@@ -47,21 +80,32 @@ export async function readWakeTable(
   for await (const batch of store.readAll({ from, filter: { categories: machines } }).batches()) {
     read += batch.length;
     for (const event of batch) {
-      const { kind, at, wake } = metadataOf(event);
+      const { kind, at, wake, parked: count } = metadataOf(event);
       lastSeen = Math.max(lastSeen, at);
       if (kind === 'emitted' || kind === 'message') continue;
       if (wake === undefined) earliest.delete(event.stream);
       else earliest.set(event.stream, wake);
+      if (count === undefined) parked.delete(event.stream);
+      else parked.set(event.stream, count);
     }
   }
-  if (read >= worthKeeping) await keep(store, own, { checkpoint, lastSeen, streams: [...earliest] });
-  return { earliest, lastSeen };
+  if (read >= worthKeeping) await keep(store, own, { checkpoint, lastSeen, streams: rows(earliest, parked) });
+  return { earliest, parked, lastSeen };
+}
+
+function rows(earliest: ReadonlyMap<string, number>, parked: ReadonlyMap<string, number>): Row[] {
+  const streams = new Set([...earliest.keys(), ...parked.keys()]);
+  return Array.from(streams, (stream): Row => {
+    const count = parked.get(stream);
+    const wake = earliest.get(stream) ?? null;
+    return count === undefined ? [stream, wake] : [stream, wake, count];
+  });
 }
 
 type Kept = Pick<Page, 'checkpoint' | 'lastSeen' | 'streams'>;
 
 async function readKept(store: EventStore, own: string): Promise<Kept | undefined> {
-  const streams: (readonly [string, number])[] = [];
+  const streams: Row[] = [];
   let first: Page | undefined;
   let left = 0;
   for await (const { data } of store.readStream(own, { direction: 'backwards' })) {

@@ -13,7 +13,9 @@ import { canonical } from './canonical.js';
 import { type EntryMetadata, entryInput, metadataOf } from './entries.js';
 import { packErrors, unpackErrors } from './error-data.js';
 import type { MachinePlan } from './machine-plan.js';
-import type { Effect, Tree, TreeState, Turn, UserEffect } from './tree.js';
+import type { Parked } from './parked-messages.js';
+import type { Tree } from './tree.js';
+import type { Effect, TreeState, Turn, UserEffect } from './turn.js';
 
 /** Effects of one entry that still have to be carried out. */
 export interface Undone {
@@ -31,6 +33,8 @@ export interface ActorState {
   /** Entries that may not have been carried out yet: messages only. */
   readonly undone: readonly { readonly revision: number; readonly effects: readonly UserEffect[] }[];
   readonly inbox: readonly (readonly [string, number])[];
+  /** Snapshots of earlier versions have none. */
+  readonly parked?: readonly (readonly [number, Parked])[];
   readonly ended: Ended | undefined;
   readonly parent: DurableParent | undefined;
   readonly tree: unknown;
@@ -47,6 +51,7 @@ export interface Woken {
   readonly revision: number;
   readonly undone: Undone[];
   readonly inbox: Inbox;
+  readonly parked: Map<number, Parked>;
   /** Time of the newest entry. */
   readonly at: number;
   /** Entries since the latest snapshot. */
@@ -98,7 +103,8 @@ export function hashOf(tree: Tree): { readonly hash: number; readonly bytes: num
 }
 
 export function stateOf(tree: Tree, rest: Omit<ActorState, 'tree'>): ActorState {
-  return { ...rest, ended: packErrors(rest.ended) as Ended | undefined, tree: packErrors(tree.persist()) };
+  const { ended, parked } = packErrors({ ended: rest.ended, parked: rest.parked }) as typeof rest;
+  return { ...rest, ended, ...(parked === undefined ? {} : { parked }), tree: packErrors(tree.persist()) };
 }
 
 class Replay {
@@ -110,6 +116,7 @@ class Replay {
   #entries = 0;
   #undone: Undone[] = [];
   #inbox: Inbox = new Map();
+  #parked = new Map<number, Parked>();
   #ended: Ended | undefined;
   #parent: DurableParent | undefined;
   /** Behind the last entry whose checksum was right. */
@@ -121,7 +128,7 @@ class Replay {
     this.#tree = tree;
   }
 
-  restore({ version, at, undone, inbox, ended, parent, tree }: ActorState, revision: number): void {
+  restore({ version, at, undone, inbox, parked, ended, parent, tree }: ActorState, revision: number): void {
     const { migrate } = this.#plan;
     this.#ended = unpackErrors(ended) as Ended | undefined;
     this.#parent = parent;
@@ -136,6 +143,7 @@ class Replay {
     this.#at = at;
     this.#undone = undone.map((of) => ({ revision: of.revision, effects: [...of.effects] }));
     this.#inbox = new Map(inbox);
+    this.#parked = new Map(unpackErrors(parked ?? []) as [number, Parked][]);
   }
 
   apply(event: RecordedEvent): void {
@@ -151,8 +159,11 @@ class Replay {
     if (done !== undefined) this.#undone = this.#undone.filter((of) => of.revision > done);
     if (from !== undefined) noteMessage(this.#inbox, from);
     if (kind === 'message') this.#message(unpackErrors(event.data) as AnyEventObject, metadata, revision);
-    else if (kind === 'ended') this.#ended = unpackErrors(event.data) as Ended;
-    else if (kind === 'resumed') this.#tree.shiftTimers(metadata.shift ?? 0, metadata.at);
+    else if (kind === 'ended') {
+      this.#ended = unpackErrors(event.data) as Ended;
+      this.#undone.push({ revision, effects: [] }); // of the messages that may stand behind it
+    } else if (kind === 'parked' || kind === 'unparked') this.#park(event, metadata, revision);
+    else if (kind === 'resumed') this.#tree.timers.shift(metadata.shift ?? 0, metadata.at);
     else this.#compute(event, metadata, revision);
   }
 
@@ -162,6 +173,7 @@ class Replay {
       revision: this.#revision,
       undone: this.#undone.filter(({ effects }) => effects.length > 0),
       inbox: this.#inbox,
+      parked: this.#parked,
       at: this.#at,
       entries: this.#entries,
       ended: this.#ended,
@@ -196,6 +208,20 @@ class Replay {
     const checked = !old || (this.#plan.migrate === undefined && this.#plan.upcast === undefined);
     if (checked && hash !== hashOf(this.#tree).hash) throw this.#diverged(event, 'leads to another state than before');
     this.#trusted = revision + 1;
+  }
+
+  #park({ data }: RecordedEvent, { kind, message }: EntryMetadata, revision: number): void {
+    if (message === undefined) return;
+    if (kind === 'parked') {
+      this.#parked.set(message, unpackErrors(data) as Parked);
+      for (const { effects } of this.#undone) {
+        const at = effects.findIndex((effect) => effect.kind === 'message' && effect.revision === message);
+        if (at >= 0) effects.splice(at, 1);
+      }
+    } else {
+      this.#parked.delete(message);
+      this.#undone.push({ revision, effects: [] }); // of the message that may stand behind it
+    }
   }
 
   #message(event: AnyEventObject, { to, child }: EntryMetadata, revision: number): void {

@@ -86,4 +86,4 @@ test('what is woken behind it is what the journal tells, and everybody goes on',
     expect(after.problems).toEqual([]);
     await after.close();
   }
-});
+}, 60_000);

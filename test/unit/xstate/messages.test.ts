@@ -103,7 +103,8 @@ describe('sendTo(durable(…))', () => {
     const { host, problems } = await made(world({ lost }));
     await (await host.actor('lost', '1')).send({ type: 'GO' });
     await host.settled();
-    expect(problems).toMatchObject([{ what: 'a message', error: { code: 'ERR_VARVE_INVALID_OPTION' } }]);
+    const what = 'a message to nobody-x, which is parked,';
+    expect(problems).toMatchObject([{ what, error: { code: 'ERR_VARVE_INVALID_OPTION' } }]);
   });
 
   test('a reference is a target only', () => {

@@ -136,6 +136,18 @@ describe('an append that fails', () => {
   });
 });
 
+test('what is sent while an actor is looked for and not found starts it', async () => {
+  const { host, clock, store } = await made(world({ counter }, { passivateAfter: 2 }));
+  const actor = await host.actor('counter', '1');
+  clock.increment(10);
+  await host.settled();
+  expect(host.stats().active).toBe(0);
+  await store.deleteStream('counter-1');
+  const [found, sent] = await Promise.all([host.find('counter', '1'), actor.send(add)]);
+  expect(found).toBeUndefined();
+  expect(sent.context).toEqual({ n: 1 });
+});
+
 test('two hosts over one store: one of them runs an actor, and none of its events is lost', async () => {
   const { store, clock, host } = await made(world({ counter }, { passivateAfter: 5 }));
   const other = await createActorHost({ store, machines: { counter }, clock, passivateAfter: 5, onError: () => {} });

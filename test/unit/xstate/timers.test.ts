@@ -1,9 +1,13 @@
 /** Delayed events: one alarm clock, and what a restart means to them. */
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { openEventStore, VarveError } from 'varve';
+import { createActorHost } from 'varve/xstate';
 import { cancel, createMachine, raise, SimulatedClock } from 'xstate';
 import { Alarms } from '../../../src/adapter/xstate/alarms.js';
 import { readWakeTable } from '../../../src/adapter/xstate/wake-table.js';
-import { closeAll, made, world } from './xstate-kit.js';
+import { Random } from '../../../src/testing/random.js';
+import { SimulatedDisk } from '../../../src/testing/simulated-disk.js';
+import { closeAll, made, openStore, world } from './xstate-kit.js';
 
 afterEach(closeAll);
 
@@ -119,6 +123,55 @@ describe('the alarm clock', () => {
     clock.increment(200_000);
     expect(rung).toHaveLength(100_000);
     expect(rung.every((due, i) => i === 0 || due > (rung[i - 1] as number))).toBe(true);
+  });
+});
+
+describe('a purge', () => {
+  test('behind the point where the host has looked last is no obstacle, and nobody who is gone comes back', async () => {
+    const disk = new SimulatedDisk();
+    const small = { segmentSize: 8192, preallocate: { segments: 0 }, recycle: 0, partitions: 2 };
+    const store = await openEventStore({ directory: '/data', disk, ...small });
+    const { host, clock } = await made(world({ egg }, { store, disk }));
+    for (let i = 0; i < 20; i++) await host.actor('egg', String(i));
+    await host.shutdown();
+    expect((await readWakeTable(store, ['egg'], 1)).earliest.size).toBe(20);
+    for (let i = 0; i < 20; i++) await store.deleteStream(`egg-${i}`);
+    for (const stream of ['a', 'b', 'c', 'd']) {
+      for (let i = 0; i < 40; i++) await store.appendToStream(stream, { type: 'T', data: 'x'.repeat(500) });
+      await store.deleteStream(stream);
+    }
+    const other = await createActorHost({ store, machines: { egg }, clock });
+    await other.actor('egg', 'new');
+    await other.shutdown();
+    expect((await store.purge()).segments).toBeGreaterThan(5);
+    const last = await made(world({ egg }, { store, disk, clock }));
+    clock.increment(1000);
+    await last.host.settled();
+    expect((await last.host.find('egg', 'new'))?.getSnapshot().value).toBe('done');
+    expect(await last.host.find('egg', '3')).toBeUndefined();
+    expect(last.host.stats().starts).toBe(0);
+    expect(last.problems).toEqual([]);
+  });
+
+  test('that takes away what a beginning host reads next lets it begin anew', async () => {
+    const before = await made(world({ egg }));
+    for (let i = 0; i < 3; i++) await before.host.actor('egg', String(i));
+    await readWakeTable(before.store, ['egg'], 1);
+    const store = await openStore(before.disk.crashed(new Random(1), 'none'));
+    const reading = jest.spyOn(store, 'readAll');
+    reading.mockImplementationOnce(() => {
+      const batches = async function* () {
+        yield [];
+        throw new VarveError('ERR_VARVE_LSN_PURGED', 'LSN 1 of partition 1 was purged.', { partition: 1 });
+      };
+      return { batches } as never;
+    });
+    const { host, clock } = await made(world({ egg }, { store }));
+    expect(reading.mock.calls.map(([options]) => options?.from)).toEqual([{ checkpoint: expect.any(String) }, 'start']);
+    expect(host.stats().alarms).toBe(3);
+    clock.increment(1000);
+    await host.settled();
+    expect((await host.find('egg', '1'))?.getSnapshot().value).toBe('done');
   });
 });
 
