@@ -34,8 +34,8 @@ export const EXPLANATIONS = {
   'scanning-backward': ['As forwards; and frames are found by their trailers.'],
   points: ['The peers look up in the calling turn; Varve resolves a promise.'],
   opening: [
-    'Header, open frame and seal of each sealed segment are read and verified, in two or three reads beside opening and ' +
-      'closing its file twice. Reading none of it would be quicker, and would not see a lost or swapped segment.',
+    'Header, open frame and seal of each sealed segment are read, by the threads of the pool, and verified. Reading none ' +
+      'of it would be quicker, and would not see a lost or swapped segment.',
   ],
   recovery: [
     '`fs.readSync` only copies the bytes out of the page cache: recovery also verifies the checksum of every frame.',

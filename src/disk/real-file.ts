@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import type { AllocateMode, DiskFile, DiskMapping, OpenMode } from './disk.js';
 import type { Job } from './jobs.js';
 import { RealMapping } from './mapping.js';
+import { readFully } from './read-fully.js';
 import type { PoolHandle } from './shared-pool.js';
 import type { NativeSyscalls } from './syscalls.js';
 import { named, systemError } from './system-error.js';
@@ -59,13 +60,7 @@ export class RealFile implements DiskFile {
   readSync(into: Uint8Array, position: number): number {
     const fd = this.#open('read');
     try {
-      let filled = 0;
-      while (filled < into.length) {
-        const got = fs.readSync(fd, into, filled, into.length - filled, position + filled);
-        if (got === 0) break;
-        filled += got;
-      }
-      return filled;
+      return readFully(fd, into, position);
     } catch (error) {
       throw named(error, this.path);
     }

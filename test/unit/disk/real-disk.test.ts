@@ -73,6 +73,27 @@ test('a directory is no file, in every way of reading it', async () => {
   await disk.close();
 });
 
+test('pieces of many files come in order, shorter only where the file ends, and leave nothing open', async () => {
+  const disk = realDisk({ threads: 1 });
+  const directory = temporaryDirectory();
+  const pieceOf = (i: number) => ({ path: `${directory}/${i}`, position: 3, length: 1 + (i % 9) });
+  const pieces = Array.from({ length: 500 }, (_, i) => pieceOf(i));
+  for (const [i, { path }] of pieces.entries()) fs.writeFileSync(path, new Uint8Array(8).fill(i));
+  const open = () => fs.readdirSync('/proc/self/fd').length;
+  await disk.readPieces?.(pieces.slice(0, 1)); // starts the thread
+  const before = process.platform === 'linux' ? open() : 0;
+  const read = await disk.readPieces?.(pieces);
+  expect(read).toEqual(pieces.map(({ length }, i) => new Uint8Array(Math.min(5, length)).fill(i)));
+  expect(await disk.readPieces?.([{ ...pieceOf(1), position: 8 }])).toEqual([new Uint8Array(0)]);
+
+  const missing = { path: `${directory}/missing`, position: 0, length: 1 };
+  await expect(disk.readPieces?.([pieceOf(1), missing])).rejects.toMatchObject({ code: 'ENOENT', path: missing.path });
+  const unreadable = { path: directory, position: 0, length: 1 };
+  await expect(disk.readPieces?.([pieceOf(1), unreadable])).rejects.toMatchObject({ code: 'EISDIR', path: directory });
+  if (process.platform === 'linux') expect(open()).toBe(before);
+  await disk.close();
+});
+
 test('makeDirectory refuses a file in the way', async () => {
   const disk = realDisk();
   const path = `${temporaryDirectory()}/file`;
