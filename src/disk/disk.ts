@@ -132,6 +132,13 @@ export interface DiskFile {
    */
   dropCache?(from: number): Promise<void>;
 
+  /**
+   * Begins to bring [from, to) into the page cache, page by page, away from the calling thread: what is about to be
+   * written through a mapping. It is advice: nobody is told what came of it, and `close` waits for it. A disk without
+   * a page cache leaves this out.
+   */
+  prefetch?(from: number, to: number): void;
+
   /** Sets the size; a grown file reads as zeros in the new part. Never call it on a file that is mapped. */
   truncate(size: number): Promise<void>;
 

@@ -25,6 +25,8 @@ export type Job =
     }
   /** `DiskFile.dropCache`. */
   | { readonly kind: 'dropCache'; readonly fd: number; readonly from: number }
+  /** `DiskFile.prefetch`. It touches no content, so it need not wait for other jobs of the file: hence no `fd`. */
+  | { readonly kind: 'prefetch'; readonly of: number; readonly from: number; readonly to: number }
   /** ftruncate(2). */
   | { readonly kind: 'truncate'; readonly fd: number; readonly size: number }
   | ReadPieces
@@ -56,6 +58,9 @@ export function runJob(job: Job): void {
     case 'dropCache':
       fs.fdatasyncSync(job.fd); // only clean pages can be dropped
       nativeSyscalls()?.dropCache(job.fd, job.from);
+      break;
+    case 'prefetch':
+      nativeSyscalls()?.prefetch(job.of, job.from, job.to);
       break;
     case 'truncate':
       fs.ftruncateSync(job.fd, job.size);

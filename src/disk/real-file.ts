@@ -32,6 +32,8 @@ export class RealFile implements DiskFile {
   #fd: number;
   #underWay = 0;
   readonly #mappings = new Set<RealMapping>();
+  /** The last prefetch, and those before it; it never rejects. */
+  #prefetching: Promise<void> | undefined;
 
   constructor(path: string, fd: number, context: FileContext) {
     this.path = path;
@@ -101,6 +103,14 @@ export class RealFile implements DiskFile {
     return this.#inPool('posix_fadvise', (fd) => ({ kind: 'dropCache', fd, from }));
   }
 
+  prefetch(from: number, to: number): void {
+    const of = this.#open('posix_fadvise');
+    if (this.#context.native === undefined) return;
+    const begun = this.#context.pool.run({ kind: 'prefetch', of, from, to }, this.path);
+    // Advice that fails leaves nothing undone: what was to be fetched is fetched when it is touched.
+    this.#prefetching = Promise.allSettled([this.#prefetching, begun]).then(() => {});
+  }
+
   truncate(size: number): Promise<void> {
     return this.#inPool('ftruncate', (fd) => {
       this.#checkSize('ftruncate', size);
@@ -130,6 +140,7 @@ export class RealFile implements DiskFile {
     const fd = this.#open('close');
     if (this.#underWay > 0) throw systemError(EBUSY, 'close', this.path, 'an operation is under way');
     this.#fd = -1;
+    await this.#prefetching;
     try {
       // Closing what was only read is quicker than handing it to another thread; but the last close of a file that was
       // unlinked gives its blocks back, which may take long.

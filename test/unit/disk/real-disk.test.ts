@@ -146,6 +146,35 @@ describe('space', () => {
 });
 
 describe('a file guards itself', () => {
+  (native ? test : test.skip)('a prefetch that is under way keeps the descriptor from being closed', async () => {
+    const disk = realDisk({ threads: 1 });
+    const directory = temporaryDirectory();
+    const slow = await disk.open(`${directory}/slow`, 'create');
+    const file = await disk.open(`${directory}/file`, 'create');
+    const ended: string[] = [];
+    const slowly = slow.allocate('zero', 1_000_000).then(() => ended.push('before it'));
+    file.prefetch?.(0, 1_000_000); // behind the end of the file, which is no failure
+    const closed = file.close().then(() => ended.push('closed'));
+    await Promise.all([slowly, closed]);
+    expect(ended).toEqual(['before it', 'closed']);
+    expect(() => file.prefetch?.(0, 1)).toThrow(expect.objectContaining({ code: 'EBADF', path: file.path }));
+    await slow.close();
+    await disk.close();
+  });
+
+  test('a prefetch that comes to nothing is nobody’s failure', async () => {
+    const disk = realDisk();
+    const file = await disk.open(`${temporaryDirectory()}/file`, 'create');
+    await disk.close(); // no thread does it any more
+    file.prefetch?.(0, 1);
+    await file.close();
+    const without = diskWithoutNative();
+    const plain = await without.open(`${temporaryDirectory()}/file`, 'create');
+    plain.prefetch?.(0, 1);
+    await plain.close();
+    await without.close();
+  });
+
   test('after close every operation is EBADF, though the descriptor has a new owner', async () => {
     const disk = realDisk();
     const directory = temporaryDirectory();
