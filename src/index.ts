@@ -62,7 +62,17 @@ export type { ExportProgress } from './adapter/event-store/transfer-export.js';
 export type { ImportProgress } from './adapter/event-store/transfer-import.js';
 export type { ArchivedSegment } from './adapter/event-store/units.js';
 export type { Upcast, Upcaster, VersionedEvent } from './adapter/event-store/upcasters.js';
-export type { AllocateMode, Disk, DiskFeatures, DiskFile, DiskLock, DiskMapping, OpenMode } from './disk/disk.js';
+export type {
+  AllocateMode,
+  Disk,
+  DiskFeatures,
+  DiskFile,
+  DiskLock,
+  DiskMapping,
+  FilePiece,
+  OpenMode,
+} from './disk/disk.js';
+
 export { realDisk } from './disk/real-disk.js';
 export { VarveError, type VarveErrorCode, type VarveErrorFields } from './errors.js';
 export type { LogEmitter, LogEvents } from './events.js';

@@ -41,6 +41,13 @@ export type OpenMode =
   /** The file must not exist (`EEXIST`); it is created, empty, for reading and writing. */
   | 'create';
 
+/** A part of a file, named by its path. */
+export interface FilePiece {
+  readonly path: string;
+  readonly position: number;
+  readonly length: number;
+}
+
 export interface Disk {
   /** Milliseconds since the epoch: the only clock that reaches the bytes on disk. */
   now(): number;
@@ -58,6 +65,13 @@ export interface Disk {
   list(directory: string): Promise<string[]>;
 
   open(path: string, mode: OpenMode): Promise<DiskFile>;
+
+  /**
+   * Reads one piece each of many files, in order, away from the calling thread: quicker than to open each. Resolves with
+   * their bytes; a piece is shorter than asked for only where its file ends. Rejects with the first failure. A disk
+   * without threads leaves this out.
+   */
+  readPieces?(pieces: readonly FilePiece[]): Promise<Uint8Array[]>;
 
   /** Renames within one directory, replacing what bears the new name. Durable only after `syncDirectory`. */
   rename(from: string, to: string): Promise<void>;
@@ -117,6 +131,13 @@ export interface DiskFile {
    * makes every later sync write all of it back. A disk without a page cache leaves this out.
    */
   dropCache?(from: number): Promise<void>;
+
+  /**
+   * Begins to bring [from, to) into the page cache, page by page, away from the calling thread: what is about to be
+   * written through a mapping. It is advice: nobody is told what came of it, and `close` waits for it. A disk without
+   * a page cache leaves this out.
+   */
+  prefetch?(from: number, to: number): void;
 
   /** Sets the size; a grown file reads as zeros in the new part. Never call it on a file that is mapped. */
   truncate(size: number): Promise<void>;

@@ -7,9 +7,10 @@
  */
 import fs from 'node:fs';
 import { constants } from 'node:os';
-import type { AllocateMode } from './disk.js';
+import type { AllocateMode, FilePiece } from './disk.js';
+import { readFully } from './read-fully.js';
 import { type NativeSyscalls, nativeSyscalls } from './syscalls.js';
-import { systemError } from './system-error.js';
+import { named, systemError } from './system-error.js';
 
 export type Job =
   /** fdatasync(2). */
@@ -24,10 +25,23 @@ export type Job =
     }
   /** `DiskFile.dropCache`. */
   | { readonly kind: 'dropCache'; readonly fd: number; readonly from: number }
+  /** `DiskFile.prefetch`. It touches no content, so it need not wait for other jobs of the file: hence no `fd`. */
+  | { readonly kind: 'prefetch'; readonly of: number; readonly from: number; readonly to: number }
   /** ftruncate(2). */
   | { readonly kind: 'truncate'; readonly fd: number; readonly size: number }
+  | ReadPieces
   | { readonly kind: 'unlink'; readonly path: string }
   | { readonly kind: 'syncDirectory'; readonly path: string };
+
+/** `Disk.readPieces`: the answer lies in memory that both threads share. */
+interface ReadPieces {
+  readonly kind: 'readPieces';
+  readonly pieces: readonly FilePiece[];
+  /** One piece behind the other, each in as many bytes as were asked for. */
+  readonly into: Uint8Array<SharedArrayBuffer>;
+  /** How many bytes there were of each. */
+  readonly got: Int32Array<SharedArrayBuffer>;
+}
 
 /** Zeros are written in pieces of this size: large enough to be fast, small enough to stay in a processor's cache. */
 const ZEROS_BYTES = 1024 * 1024;
@@ -45,8 +59,14 @@ export function runJob(job: Job): void {
       fs.fdatasyncSync(job.fd); // only clean pages can be dropped
       nativeSyscalls()?.dropCache(job.fd, job.from);
       break;
+    case 'prefetch':
+      nativeSyscalls()?.prefetch(job.of, job.from, job.to);
+      break;
     case 'truncate':
       fs.ftruncateSync(job.fd, job.size);
+      break;
+    case 'readPieces':
+      readPieces(job);
       break;
     case 'unlink':
       fs.unlinkSync(job.path);
@@ -95,6 +115,21 @@ function writeZeros(fd: number, size: number): void {
     if (written === 0) throw systemError(constants.errno.EIO, 'write');
     at += written;
   }
+}
+
+function readPieces({ pieces, into, got }: ReadPieces): void {
+  let at = 0;
+  pieces.forEach(({ path, position, length }, i) => {
+    const fd = fs.openSync(path, 'r');
+    try {
+      got[i] = readFully(fd, into.subarray(at, at + length), position);
+    } catch (error) {
+      throw named(error, path);
+    } finally {
+      fs.closeSync(fd);
+    }
+    at += length;
+  });
 }
 
 function syncDirectory(path: string): void {

@@ -10,7 +10,7 @@ import fs from 'node:fs';
 import { mkdir, readdir, rename, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { VarveError } from '../errors.js';
-import type { Disk, DiskFeatures, DiskFile, DiskLock, OpenMode } from './disk.js';
+import type { Disk, DiskFeatures, DiskFile, DiskLock, FilePiece, OpenMode } from './disk.js';
 import { featuresOf } from './file-systems.js';
 import { acquireLock } from './lock.js';
 import { RealFile } from './real-file.js';
@@ -91,6 +91,20 @@ class RealDisk implements Disk {
     } catch (error) {
       throw named(error, file);
     }
+  }
+
+  async readPieces(pieces: readonly FilePiece[]): Promise<Uint8Array[]> {
+    const size = pieces.reduce((sum, { length }) => sum + length, 0);
+    const into = new Uint8Array(new SharedArrayBuffer(size));
+    const got = new Int32Array(new SharedArrayBuffer(pieces.length * Int32Array.BYTES_PER_ELEMENT));
+    await this.#pool.run({ kind: 'readPieces', pieces, into, got }, pieces[0]?.path ?? '');
+    const bytes = into.slice(); // not shared any more, which native code does not expect
+    let at = 0;
+    return pieces.map(({ length }, i) => {
+      const piece = bytes.subarray(at, at + (got[i] as number));
+      at += length;
+      return piece;
+    });
   }
 
   rename(from: string, to: string): Promise<void> {

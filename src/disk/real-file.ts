@@ -11,6 +11,7 @@ import { constants } from 'node:os';
 import type { AllocateMode, DiskFile, DiskMapping, OpenMode } from './disk.js';
 import type { Job } from './jobs.js';
 import { RealMapping } from './mapping.js';
+import { readFully } from './read-fully.js';
 import type { PoolHandle } from './shared-pool.js';
 import type { NativeSyscalls } from './syscalls.js';
 import { named, systemError } from './system-error.js';
@@ -31,6 +32,8 @@ export class RealFile implements DiskFile {
   #fd: number;
   #underWay = 0;
   readonly #mappings = new Set<RealMapping>();
+  /** The last prefetch, and those before it; it never rejects. */
+  #prefetching: Promise<void> | undefined;
 
   constructor(path: string, fd: number, context: FileContext) {
     this.path = path;
@@ -59,13 +62,7 @@ export class RealFile implements DiskFile {
   readSync(into: Uint8Array, position: number): number {
     const fd = this.#open('read');
     try {
-      let filled = 0;
-      while (filled < into.length) {
-        const got = fs.readSync(fd, into, filled, into.length - filled, position + filled);
-        if (got === 0) break;
-        filled += got;
-      }
-      return filled;
+      return readFully(fd, into, position);
     } catch (error) {
       throw named(error, this.path);
     }
@@ -106,6 +103,14 @@ export class RealFile implements DiskFile {
     return this.#inPool('posix_fadvise', (fd) => ({ kind: 'dropCache', fd, from }));
   }
 
+  prefetch(from: number, to: number): void {
+    const of = this.#open('posix_fadvise');
+    if (this.#context.native === undefined) return;
+    const begun = this.#context.pool.run({ kind: 'prefetch', of, from, to }, this.path);
+    // Advice that fails leaves nothing undone: what was to be fetched is fetched when it is touched.
+    this.#prefetching = Promise.allSettled([this.#prefetching, begun]).then(() => {});
+  }
+
   truncate(size: number): Promise<void> {
     return this.#inPool('ftruncate', (fd) => {
       this.#checkSize('ftruncate', size);
@@ -135,6 +140,7 @@ export class RealFile implements DiskFile {
     const fd = this.#open('close');
     if (this.#underWay > 0) throw systemError(EBUSY, 'close', this.path, 'an operation is under way');
     this.#fd = -1;
+    await this.#prefetching;
     try {
       // Closing what was only read is quicker than handing it to another thread; but the last close of a file that was
       // unlinked gives its blocks back, which may take long.

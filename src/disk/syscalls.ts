@@ -1,5 +1,5 @@
 /**
- * The five Linux system calls that Node does not offer, through the optional package koffi.
+ * The six Linux system calls that Node does not offer, through the optional package koffi.
  *
  * Scalar arguments only, called synchronously: koffi's asynchronous calls lose errno. Works on the main thread and in
  * workers, each of which loads its own functions. Where koffi is missing, on other platforms, on 32-bit processors
@@ -13,7 +13,12 @@ import { systemError } from './system-error.js';
 export interface NativeSyscalls {
   /** fallocate(2) of `[0, length)`; `keepSize` reserves blocks behind the end of the file without moving the end. */
   fallocate(fd: number, keepSize: boolean, length: number): void;
-  /** mmap(2), shared and writable, of the first `length` bytes of the file. Returns the address. */
+  /**
+   * mmap(2), shared and writable, of the first `length` bytes of the file, with madvise(2) MADV_RANDOM: without that, a
+   * store into a page that is not in the page cache reads, or makes zeros of, as much as the device is set to read ahead
+   * (8 MiB is not rare) before it returns, and leaves pages bound together so that every sync writes all of them.
+   * Returns the address.
+   */
   mapFile(fd: number, length: number): bigint;
   /** mmap(2) of fresh private memory: to find out whether views work, without touching a file. */
   mapAnonymous(length: number): bigint;
@@ -24,6 +29,8 @@ export interface NativeSyscalls {
   lockExclusive(fd: number): void;
   /** posix_fadvise(2) POSIX_FADV_DONTNEED from `from` on: drops the file's clean pages from the page cache. */
   dropCache(fd: number, from: number): void;
+  /** posix_fadvise(2) POSIX_FADV_WILLNEED of [from, to): brings them into the page cache, in pages of their own. */
+  prefetch(fd: number, from: number, to: number): void;
 }
 
 /** The part of koffi that is used, typed by hand so that type checking does not need the package. */
@@ -40,7 +47,11 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 /** (void *) -1. Not null, whatever koffi's examples say. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const LOCK_EX_NB = 2 | 4;
+const MADV_RANDOM = 1;
+const POSIX_FADV_WILLNEED = 3;
 const POSIX_FADV_DONTNEED = 4;
+/** Of more than the device reads ahead at once, 128 KiB by default, WILLNEED takes only the first part. */
+const WILLNEED_BYTES = 128 * 1024;
 
 const ARCHITECTURES = ['x64', 'arm64', 'riscv64', 'loong64'];
 
@@ -76,6 +87,7 @@ function bind(koffi: Koffi): NativeSyscalls {
   const libc = koffi.load(null); // the C library of this process, whatever its name (glibc, musl)
   const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
   const mmap = libc.func('void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)');
+  const madvise = libc.func('int madvise(void *address, size_t length, int advice)');
   const munmap = libc.func('int munmap(void *address, size_t length)');
   const flock = libc.func('int flock(int fd, int operation)');
   const fadvise = libc.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)');
@@ -84,6 +96,11 @@ function bind(koffi: Koffi): NativeSyscalls {
     const address = mmap(null, length, PROT_READ_WRITE, flags, fd, 0);
     if (address === MAP_FAILED) throw systemError(koffi.errno(), 'mmap');
     return address as bigint;
+  };
+
+  const advise = (fd: number, offset: number, length: number, advice: number): void => {
+    const errno = fadvise(fd, offset, length, advice) as number; // returns the error itself
+    if (errno !== 0) throw systemError(errno, 'posix_fadvise');
   };
 
   return {
@@ -95,7 +112,11 @@ function bind(koffi: Koffi): NativeSyscalls {
         if (errno !== constants.errno.EINTR) throw systemError(errno, 'fallocate');
       }
     },
-    mapFile: (fd, length) => map(length, MAP_SHARED, fd),
+    mapFile(fd, length) {
+      const address = map(length, MAP_SHARED, fd);
+      madvise(address, length, MADV_RANDOM); // where it is refused, the mapping is only slower
+      return address;
+    },
     mapAnonymous: (length) => map(length, MAP_PRIVATE_ANONYMOUS, -1),
     munmap(address, length) {
       if (munmap(address, length) !== 0) throw systemError(koffi.errno(), 'munmap');
@@ -104,9 +125,11 @@ function bind(koffi: Koffi): NativeSyscalls {
     lockExclusive(fd) {
       if (flock(fd, LOCK_EX_NB) !== 0) throw systemError(koffi.errno(), 'flock');
     },
-    dropCache(fd, from) {
-      const errno = fadvise(fd, from, 0, POSIX_FADV_DONTNEED) as number; // returns the error itself; length 0 is "to the end"
-      if (errno !== 0) throw systemError(errno, 'posix_fadvise');
+    dropCache: (fd, from) => advise(fd, from, 0, POSIX_FADV_DONTNEED), // length 0 is "to the end"
+    prefetch(fd, from, to) {
+      for (let at = from; at < to; at += WILLNEED_BYTES) {
+        advise(fd, at, Math.min(WILLNEED_BYTES, to - at), POSIX_FADV_WILLNEED);
+      }
     },
   };
 }

@@ -131,6 +131,7 @@ export class SegmentSupply {
         io === 'mmap'
           ? new MappedImage(spare.file, segmentSize)
           : new WrittenImage(spare.file, DATA_OFFSET + OPEN_FRAME_SIZE);
+      if (image instanceof MappedImage) image.prefetch(DATA_OFFSET);
       this.#next = { spare, index, segmentSize, seed: checksumSeed(salt), image };
     } catch (error) {
       await spare.file.close();

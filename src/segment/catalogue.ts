@@ -54,7 +54,24 @@ export function makeEntry(
     'partition' | 'index' | 'baseLsn' | 'lastLsn' | 'end' | 'segmentSize' | 'seed' | 'sealed' | 'entries' | 'warm'
   >,
 ): SegmentEntry {
-  return { ...fields, name: segmentName(fields.partition, fields.index), verifiedFrom: 0, verifiedTo: 0, pins: 0 };
+  const { partition, index } = fields;
+  // Field by field: what is spread gets shapes of several kinds, and the code that reads records is compiled for one.
+  return {
+    partition,
+    index,
+    name: segmentName(partition, index),
+    baseLsn: fields.baseLsn,
+    lastLsn: fields.lastLsn,
+    end: fields.end,
+    segmentSize: fields.segmentSize,
+    seed: fields.seed,
+    sealed: fields.sealed,
+    entries: fields.entries,
+    warm: fields.warm,
+    verifiedFrom: 0,
+    verifiedTo: 0,
+    pins: 0,
+  };
 }
 
 export class Catalogue {

@@ -34,14 +34,21 @@ export interface SegmentImage {
 
 const EMPTY = new Uint8Array(0);
 
+/** How much behind the last frame of a mapped image is prefetched at a time, once less than half of it is left. */
+const PREFETCH_BYTES = 2 * 1024 * 1024;
+
 export class MappedImage implements SegmentImage {
   bytes: Uint8Array;
   view: DataView;
   readonly base = 0;
   #cursors: Uint32Array;
   readonly #mapping: DiskMapping;
+  readonly #file: DiskFile;
+  /** File offset up to which pages have been prefetched. */
+  #prefetched = 0;
 
   constructor(file: DiskFile, segmentSize: number) {
+    this.#file = file;
     this.#mapping = file.map(segmentSize);
     this.bytes = this.#mapping.bytes;
     this.view = viewOf(this.bytes);
@@ -58,6 +65,15 @@ export class MappedImage implements SegmentImage {
 
   publishWritten(end: number): void {
     Atomics.store(this.#cursors, 0, end);
+    if (end + PREFETCH_BYTES / 2 > this.#prefetched) this.prefetch(end);
+  }
+
+  /** Has the pages from file offset `from` on ready before they are written to: else each first store waits for its page. */
+  prefetch(from: number): void {
+    const begin = Math.max(from, this.#prefetched);
+    const end = Math.min(from + PREFETCH_BYTES, this.bytes.length);
+    this.#prefetched = from + PREFETCH_BYTES;
+    if (begin < end) this.#file.prefetch?.(begin, end);
   }
 
   publishDurable(end: number): void {

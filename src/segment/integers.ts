@@ -7,7 +7,7 @@ const TWO_32 = 0x1_0000_0000;
 /** Writes a safe integer ≥ 0 at `offset`, little-endian. */
 export function writeU64(view: DataView, offset: number, value: number): void {
   view.setUint32(offset, value >>> 0, true);
-  view.setUint32(offset + 4, value < TWO_32 ? 0 : Math.floor(value / TWO_32), true);
+  view.setUint32(offset + 4, (value / TWO_32) >>> 0, true);
 }
 
 /** Reads a u64; one past 2⁵³ − 1 comes back as Infinity, which fails every range check. */

@@ -27,7 +27,7 @@ import {
 } from './frame.js';
 import type { SegmentHandles } from './handles.js';
 import { DATA_OFFSET, viewOf } from './header.js';
-import { addRecords, damaged, type LogRecord } from './records.js';
+import { addRecords, damaged, type LogRecord, onlyRecord } from './records.js';
 
 /** First window of a read of a few records, first and largest of a longer one; it doubles in between. */
 const SMALL_WINDOW_BYTES = 32 * 1024;
@@ -228,7 +228,8 @@ export class SegmentReader {
         throw damaged(segment, start + at, lsn, 'A frame does not carry the LSN expected there');
       }
       const count = frameCount(view, at);
-      if (lsn + count > from) addRecords(segment, view, at, length, start + at, lsn, count, from, to, out);
+      if (count === 1 && lsn >= from) out.push(onlyRecord(segment, view, at, length, start + at, lsn));
+      else if (lsn + count > from) addRecords(segment, view, at, length, start + at, lsn, count, from, to, out);
       lsn += count;
       at += length;
     }

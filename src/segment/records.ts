@@ -46,7 +46,7 @@ export function addRecords(
   for (let lsn = firstLsn; lsn < behind; lsn++) {
     const size = i + RECORD_HEADER_SIZE <= end ? view.getUint32(i, true) : end;
     const next = i + RECORD_HEADER_SIZE + size;
-    if (next > end) throw damaged(segment, offset, lsn, 'A record reaches past its frame');
+    if (next > end) throw reachesPast(segment, offset, lsn);
     if (lsn >= from) {
       const payload = new Uint8Array(buffer, bytesAt + i, size);
       out.push({ lsn, payload, position: { segmentIndex, localOffset } });
@@ -55,6 +55,25 @@ export function addRecords(
     localOffset = offset + i - at;
   }
 }
+
+/** The same for a frame of one record, as a lone waiter leaves them: small enough to be compiled into its caller. */
+export function onlyRecord(
+  segment: SegmentEntry,
+  view: DataView,
+  at: number,
+  length: number,
+  offset: number,
+  lsn: number,
+): LogRecord {
+  const start = at + FRAME_HEADER_SIZE + RECORD_HEADER_SIZE;
+  const size = view.getUint32(start - RECORD_HEADER_SIZE, true);
+  if (start + size > at + length - FRAME_TRAILER_SIZE) throw reachesPast(segment, offset, lsn);
+  const payload = new Uint8Array(view.buffer, view.byteOffset + start, size);
+  return { lsn, payload, position: { segmentIndex: segment.index, localOffset: offset } };
+}
+
+const reachesPast = (segment: SegmentEntry, offset: number, lsn: number): VarveError =>
+  damaged(segment, offset, lsn, 'A record reaches past its frame');
 
 /** `ERR_VARVE_CORRUPT` at `offset` of a segment, from `firstLsn` on. */
 export function damaged(segment: SegmentEntry, offset: number, firstLsn: number | undefined, what: string): VarveError {

@@ -26,7 +26,7 @@
  * never reached the disk. Every step can be repeated: recovery that crashes is recovered from by recovery.
  */
 import { join } from 'node:path';
-import type { Disk, DiskFile } from '../disk/disk.js';
+import type { Disk, DiskFile, FilePiece } from '../disk/disk.js';
 import { VarveError } from '../errors.js';
 import { makeEntry, type SegmentEntry } from './catalogue.js';
 import { corruption } from './corruption.js';
@@ -45,6 +45,7 @@ import {
   OPEN_FRAME_SIZE,
   type PreviousSegment,
   plausibleLength,
+  sealFrameSize,
 } from './frame.js';
 import {
   type Cookie,
@@ -57,13 +58,11 @@ import {
 } from './header.js';
 import type { PurgeMark } from './manifest.js';
 import { rewindName, segmentName } from './names.js';
+import { mapPieces, readPiece } from './pieces.js';
 import { performRewind } from './rewind.js';
 import { lookBehind, type Scan, scanFrames } from './scanner.js';
 import { cutTornTail, eachChunk } from './torn-tail.js';
-
-/** How many segments are opened and checked at a time. */
-const CONCURRENT_CHECKS = 16;
-const PAGE_SIZE = 4096;
+import { indexInterval } from './writer.js';
 
 export interface RecoveryRequest {
   readonly disk: Disk;
@@ -124,6 +123,9 @@ export interface Recovered {
   readonly report: RecoveryReport;
 }
 
+/** Where the first frame behind the open frame begins. */
+const FIRST_FRAME = DATA_OFFSET + OPEN_FRAME_SIZE;
+
 interface Opened {
   readonly index: number;
   readonly header: SegmentHeader;
@@ -150,7 +152,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
   indexes = indexes.filter((index) => index >= firstKept);
   checkContiguous(request, indexes, firstKept);
 
-  const opened = await mapLimit(indexes, CONCURRENT_CHECKS, (index) => readHead(request, index));
+  const opened = await readHeads(request, indexes);
   let last = opened.pop();
   let unopened: Opened | undefined;
   if (last !== undefined && last.open === undefined) {
@@ -164,13 +166,9 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
     throw damaged(request, unopened.index, DATA_OFFSET, 'The segments before the newest one are missing');
   }
 
-  let framesVerified = 0;
-  const segments = await mapLimit(opened, CONCURRENT_CHECKS, async (segment, i) => {
-    const next = (opened[i + 1] ?? last) as Opened;
-    const { entry, frames } = await checkSealed(request, segment, next.open as PreviousSegment);
-    framesVerified += frames;
-    return entry;
-  });
+  const sealed = await checkAllSealed(request, opened, last);
+  const segments = sealed.map(({ entry }) => entry);
+  let framesVerified = sealed.reduce((sum, { frames }) => sum + frames, 0);
 
   const tailSegment = last;
   const tail = tailSegment === undefined ? undefined : await recoverTail(request, tailSegment, unopened);
@@ -234,22 +232,23 @@ function checkContiguous(request: RecoveryRequest, indexes: readonly number[], f
   });
 }
 
-/** Header, cookie and open frame of a segment: one read. */
-async function readHead(request: RecoveryRequest, index: number): Promise<Opened> {
-  const { disk, directory, partition, storeId } = request;
-  const path = join(directory, segmentName(partition, index));
-  const bytes = new Uint8Array(DATA_OFFSET + OPEN_FRAME_SIZE);
-  const file = await disk.open(path, 'read');
-  let got: number;
-  try {
-    got = await file.read(bytes, 0);
-  } finally {
-    await file.close();
-  }
+/** Header, cookie and open frame of each segment. */
+function readHeads(request: RecoveryRequest, indexes: readonly number[]): Promise<Opened[]> {
+  const pieces = indexes.map((index) => ({
+    path: pathOf(request, index),
+    position: 0,
+    length: FIRST_FRAME,
+  }));
+  return mapPieces(request.disk, pieces, (bytes, i) => decodeHead(request, indexes[i] as number, bytes));
+}
+
+function decodeHead(request: RecoveryRequest, index: number, bytes: Uint8Array): Opened {
+  const { partition, storeId } = request;
+  const path = pathOf(request, index);
   const page = bytes.subarray(0, DATA_OFFSET);
   // The whole page was durable before the file got its name. One that is shorter was cut, and without its cookie
   // nothing would tell that the segment was ever opened.
-  const header = got < DATA_OFFSET ? 'short' : decodeHeaderPage(page);
+  const header = bytes.length < DATA_OFFSET ? 'short' : decodeHeaderPage(page);
   if (header === 'version') {
     throw new VarveError(
       'ERR_VARVE_UNSUPPORTED_VERSION',
@@ -271,7 +270,7 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
   const seed = checksumSeed(header.salt);
   const view = viewOf(bytes);
   const whole =
-    got === bytes.length &&
+    bytes.length === FIRST_FRAME &&
     plausibleLength(view, DATA_OFFSET, OPEN_FRAME_SIZE) === OPEN_FRAME_SIZE &&
     frameKind(view, DATA_OFFSET) === KIND_OPEN &&
     checksumHolds(view, DATA_OFFSET, OPEN_FRAME_SIZE, seed);
@@ -285,61 +284,107 @@ async function readHead(request: RecoveryRequest, index: number): Promise<Opened
     seed,
     cookie: decodeCookie(page, seed),
     open,
-    openChecksum: frameChecksum(view, DATA_OFFSET),
+    openChecksum: open === undefined ? 0 : frameChecksum(view, DATA_OFFSET),
   };
 }
 
-/** A sealed segment against the link that the next one's open frame keeps to it (H). */
+/** A sealed segment, and the link that the next one's open frame keeps to it. */
+interface Sealed {
+  readonly segment: Opened;
+  readonly link: PreviousSegment;
+  readonly baseLsn: number;
+}
+
+/** All segments before `last`, each against the link of the next (H). */
+function checkAllSealed(
+  request: RecoveryRequest,
+  opened: readonly Opened[],
+  last: Opened | undefined,
+): Promise<{ entry: SegmentEntry; frames: number }[]> {
+  const all = opened.map((segment, i) => checkLink(request, segment, (opened[i + 1] ?? last) as Opened));
+  const pieces = all.map((sealed) => endPiece(request, sealed, largestSeal(sealed.segment.header)));
+  return mapPieces(request.disk, pieces, (bytes, i) => {
+    const whole = bytes.length === pieces[i]?.length; // else the file ends in it
+    return checkSealed(request, all[i] as Sealed, whole ? bytes : new Uint8Array(0));
+  });
+}
+
+function checkLink(request: RecoveryRequest, segment: Opened, next: Opened): Sealed {
+  const link = next.open as PreviousSegment;
+  const baseLsn = (segment.open as PreviousSegment).lastLsn + 1;
+  const fits = link.end >= FIRST_FRAME + MIN_FRAME_SIZE && link.end <= segment.header.segmentSize;
+  if (link.index !== segment.index || link.lastLsn < baseLsn - 1 || !fits) {
+    const what = 'The next segment does not link to this one';
+    throw damaged(request, segment.index, link.end, what, baseLsn, link.lastLsn);
+  }
+  return { segment, link, baseLsn };
+}
+
+/** The last `length` bytes of a sealed segment's frames. */
+function endPiece(request: RecoveryRequest, { segment, link }: Sealed, length: number): FilePiece {
+  const position = Math.max(FIRST_FRAME, link.end - length);
+  return { path: pathOf(request, segment.index), position, length: link.end - position };
+}
+
+/** As this version writes it. */
+function largestSeal({ segmentSize }: SegmentHeader): number {
+  return sealFrameSize(Math.ceil(segmentSize / indexInterval(segmentSize)));
+}
+
+/** A sealed segment against its link; `bytes` are the last ones of its frames. */
 async function checkSealed(
   request: RecoveryRequest,
-  segment: Opened,
-  link: PreviousSegment,
+  sealed: Sealed,
+  bytes: Uint8Array,
 ): Promise<{ entry: SegmentEntry; frames: number }> {
-  const { disk, directory, partition } = request;
-  const { index, seed } = segment;
-  const baseLsn = (segment.open as PreviousSegment).lastLsn + 1;
+  const { segment, link, baseLsn } = sealed;
+  const { index, seed, header } = segment;
   const fault = (offset: number, what: string) => damaged(request, index, offset, what, baseLsn, link.lastLsn);
-  const first = DATA_OFFSET + OPEN_FRAME_SIZE;
-  const fits = link.end >= first + MIN_FRAME_SIZE && link.end <= segment.header.segmentSize;
-  if (link.index !== index || link.lastLsn < baseLsn - 1 || !fits) {
-    throw fault(link.end, 'The next segment does not link to this one');
+  // Its length stands at the end.
+  const trailer = bytes.length - FRAME_TRAILER_SIZE;
+  const length = trailer < 0 ? 0 : viewOf(bytes).getUint32(trailer, true);
+  const sealAt = link.end - length;
+  if (length < MIN_FRAME_SIZE || sealAt < FIRST_FRAME) {
+    throw fault(link.end - FRAME_TRAILER_SIZE, 'The seal is damaged');
   }
-  const file = await disk.open(join(directory, segmentName(partition, index)), 'read');
+  const seal =
+    length <= bytes.length
+      ? bytes.subarray(bytes.length - length)
+      : await readPiece(request.disk, endPiece(request, sealed, length));
+  const view = viewOf(seal);
+  if (
+    seal.length !== length ||
+    plausibleLength(view, 0, length) !== length ||
+    !checksumHolds(view, 0, length, seed) ||
+    !frameIsFinalSeal(view, 0) ||
+    frameFirstLsn(view, 0) !== link.lastLsn + 1 ||
+    decodeSealFrame(view, 0, baseLsn)?.lastLsn !== link.lastLsn
+  ) {
+    throw fault(sealAt, 'The seal is damaged');
+  }
+  if (frameChecksum(view, 0) !== link.checksum) throw fault(sealAt, 'The next segment links to another seal');
+  const frames = request.verify === 'full' ? await verifyFrames(request, segment, link, baseLsn) : 2;
+  const { partition } = request;
+  const { segmentSize } = header;
+  const fields = { partition, index, baseLsn, lastLsn: link.lastLsn, end: link.end, segmentSize, seed };
+  return { entry: makeEntry({ ...fields, sealed: true, entries: undefined, warm: false }), frames };
+}
+
+/** Every frame of a sealed segment; returns how many there are. */
+async function verifyFrames(
+  request: RecoveryRequest,
+  { index, header, seed, openChecksum }: Opened,
+  link: PreviousSegment,
+  baseLsn: number,
+): Promise<number> {
+  const file = await request.disk.open(pathOf(request, index), 'read');
   try {
-    // Its length stands at the end; as a rule a page holds all of it.
-    const page = new Uint8Array(Math.min(PAGE_SIZE, link.end - first));
-    await file.read(page, link.end - page.length);
-    const length = viewOf(page).getUint32(page.length - FRAME_TRAILER_SIZE, true);
-    const sealAt = link.end - length;
-    if (length < MIN_FRAME_SIZE || sealAt < first) throw fault(link.end - FRAME_TRAILER_SIZE, 'The seal is damaged');
-    let seal = page.subarray(Math.max(0, page.length - length));
-    if (seal.length < length) {
-      seal = new Uint8Array(length);
-      await file.read(seal, sealAt);
+    const start = { offset: FIRST_FRAME, lsn: baseLsn, checksum: openChecksum };
+    const scan = await scanFrames(file, start, link.end, seed, header.segmentSize, baseLsn - 1);
+    if (scan.end !== link.end || scan.nextLsn !== link.lastLsn + 1) {
+      throw damaged(request, index, scan.end, 'A frame of a sealed segment is damaged', scan.nextLsn, link.lastLsn);
     }
-    const view = viewOf(seal);
-    if (
-      plausibleLength(view, 0, length) !== length ||
-      !checksumHolds(view, 0, length, seed) ||
-      !frameIsFinalSeal(view, 0) ||
-      frameFirstLsn(view, 0) !== link.lastLsn + 1 ||
-      decodeSealFrame(view, 0, baseLsn)?.lastLsn !== link.lastLsn
-    ) {
-      throw fault(sealAt, 'The seal is damaged');
-    }
-    if (frameChecksum(view, 0) !== link.checksum) throw fault(sealAt, 'The next segment links to another seal');
-    let frames = 2;
-    if (request.verify === 'full') {
-      const start = { offset: first, lsn: baseLsn, checksum: segment.openChecksum };
-      const scan = await scanFrames(file, start, link.end, seed, segment.header.segmentSize, baseLsn - 1);
-      if (scan.end !== link.end || scan.nextLsn !== link.lastLsn + 1) {
-        throw damaged(request, index, scan.end, 'A frame of a sealed segment is damaged', scan.nextLsn, link.lastLsn);
-      }
-      frames = scan.frames + 1;
-    }
-    const { segmentSize } = segment.header;
-    const fields = { partition, index, baseLsn, lastLsn: link.lastLsn, end: link.end, segmentSize, seed };
-    return { entry: makeEntry({ ...fields, sealed: true, entries: undefined, warm: false }), frames };
+    return scan.frames + 1;
   } finally {
     await file.close();
   }
@@ -350,13 +395,13 @@ type Tail = RecoveredTail & { scan: Scan; torn: RecoveryReport['torn'] };
 async function recoverTail(request: RecoveryRequest, segment: Opened, unopened: Opened | undefined): Promise<Tail> {
   const { disk, directory, partition, readOnly } = request;
   const { index, seed, cookie } = segment;
-  const path = join(directory, segmentName(partition, index));
+  const path = pathOf(request, index);
   const baseLsn = (segment.open as PreviousSegment).lastLsn + 1;
   const file = await disk.open(path, readOnly ? 'read' : 'write');
   try {
     if (!readOnly) await file.sync();
     const limit = Math.min(await file.size(), Math.floor(segment.header.segmentSize / 8) * 8);
-    const start = { offset: DATA_OFFSET + OPEN_FRAME_SIZE, lsn: baseLsn, checksum: segment.openChecksum };
+    const start = { offset: FIRST_FRAME, lsn: baseLsn, checksum: segment.openChecksum };
     const proven = Math.max(baseLsn - 1, cookie?.durableLsn ?? 0);
     const scan = await scanFrames(file, start, limit, seed, segment.header.segmentSize, proven);
     const cut = await judgeEnd(request, segment, file, scan, limit);
@@ -438,8 +483,8 @@ function refuseIfShort(request: RecoveryRequest, segment: number, lsn: number, o
 
 /** F or G: is the file without a valid open frame one that was never opened? `lsn` would be its base LSN. */
 async function refuseIfOpened(request: RecoveryRequest, segment: Opened, lsn: number, sealed: boolean): Promise<void> {
-  const { disk, directory, partition } = request;
-  const file = await disk.open(join(directory, segmentName(partition, segment.index)), 'read');
+  const { disk } = request;
+  const file = await disk.open(pathOf(request, segment.index), 'read');
   try {
     const limit = Math.min(await file.size(), Math.floor(segment.header.segmentSize / 8) * 8);
     const behind = await lookBehind(file, DATA_OFFSET, limit, lsn, segment.seed);
@@ -458,6 +503,10 @@ async function writeAgain(file: DiskFile, scan: Scan): Promise<void> {
   await eachChunk(file, scan.unprovenFrom, scan.end, (bytes, at) => file.writeSync(bytes, at));
 }
 
+function pathOf({ directory, partition }: RecoveryRequest, index: number): string {
+  return join(directory, segmentName(partition, index));
+}
+
 function damaged(
   request: RecoveryRequest,
   segment: number,
@@ -466,31 +515,13 @@ function damaged(
   firstLsn?: number,
   lastLsn?: number,
 ): VarveError {
-  const { partition, directory } = request;
+  const { partition } = request;
   return corruption(what, {
     partition,
     segment,
     offset,
-    path: join(directory, segmentName(partition, segment)),
+    path: pathOf(request, segment),
     ...(firstLsn === undefined ? {} : { firstLsn }),
     ...(lastLsn === undefined ? {} : { lastLsn }),
   });
-}
-
-/** `Promise.all` over `items`, at most `limit` at a time, results in order. */
-async function mapLimit<T, R>(
-  items: readonly T[],
-  limit: number,
-  use: (item: T, i: number) => Promise<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const lane = async () => {
-    while (next < items.length) {
-      const i = next++;
-      results[i] = await use(items[i] as T, i);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
-  return results;
 }

@@ -72,7 +72,7 @@ export const format = [
     id: 'u64-halves-swapped',
     breaks: 'LSNs beyond 2³² are written wrongly.',
     file: 'src/segment/integers.ts',
-    search: 'value < TWO_32 ? 0 : Math.floor(value / TWO_32)',
+    search: '(value / TWO_32) >>> 0',
     replace: '0',
     tests: ['test/unit/segment/integers.test.ts'],
   },

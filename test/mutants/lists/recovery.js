@@ -92,6 +92,14 @@ export const recovery = [
     tests,
   },
   {
+    id: 'shortened-segment-believed',
+    breaks: 'A sealed segment that has lost bytes in the middle is believed, since its seal is whole (H).',
+    file: 'src/segment/recovery.ts',
+    search: 'whole ? bytes : new Uint8Array(0)',
+    replace: 'bytes',
+    tests,
+  },
+  {
     id: 'hole-between-segments',
     breaks: 'A missing segment in the middle is not noticed (H).',
     file: 'src/segment/recovery.ts',
@@ -103,7 +111,7 @@ export const recovery = [
     id: 'short-header-believed',
     breaks: 'A file that was cut inside its first page loses its cookie unnoticed (C).',
     file: 'src/segment/recovery.ts',
-    search: "got < DATA_OFFSET ? 'short' : ",
+    search: "bytes.length < DATA_OFFSET ? 'short' : ",
     replace: '',
     tests: [...tests, 'test/unit/segment/damage.test.ts'],
   },

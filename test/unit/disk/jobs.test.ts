@@ -65,6 +65,17 @@ test('on Windows, where directories cannot be synced, nothing is opened', () => 
   }
 });
 
+nativeTest('a prefetch is that and nothing else, and needs no turn among the jobs of its file', () => {
+  const { fd } = fileOf(8192);
+  const calls = record();
+  const prefetch = jest.spyOn(native as NonNullable<typeof native>, 'prefetch');
+  const job = { kind: 'prefetch', of: fd, from: 4096, to: 8192 } as const;
+  expect(job).not.toHaveProperty('fd');
+  runJob(job);
+  expect(prefetch).toHaveBeenCalledWith(fd, 4096, 8192);
+  expect(calls).toEqual([]);
+});
+
 nativeTest('the page cache is dropped from the offset on, after a sync, and by nothing but dropCache', () => {
   const { fd } = fileOf(8192);
   const calls = record();

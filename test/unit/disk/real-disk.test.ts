@@ -73,6 +73,27 @@ test('a directory is no file, in every way of reading it', async () => {
   await disk.close();
 });
 
+test('pieces of many files come in order, shorter only where the file ends, and leave nothing open', async () => {
+  const disk = realDisk({ threads: 1 });
+  const directory = temporaryDirectory();
+  const pieceOf = (i: number) => ({ path: `${directory}/${i}`, position: 3, length: 1 + (i % 9) });
+  const pieces = Array.from({ length: 500 }, (_, i) => pieceOf(i));
+  for (const [i, { path }] of pieces.entries()) fs.writeFileSync(path, new Uint8Array(8).fill(i));
+  const open = () => fs.readdirSync('/proc/self/fd').length;
+  await disk.readPieces?.(pieces.slice(0, 1)); // starts the thread
+  const before = process.platform === 'linux' ? open() : 0;
+  const read = await disk.readPieces?.(pieces);
+  expect(read).toEqual(pieces.map(({ length }, i) => new Uint8Array(Math.min(5, length)).fill(i)));
+  expect(await disk.readPieces?.([{ ...pieceOf(1), position: 8 }])).toEqual([new Uint8Array(0)]);
+
+  const missing = { path: `${directory}/missing`, position: 0, length: 1 };
+  await expect(disk.readPieces?.([pieceOf(1), missing])).rejects.toMatchObject({ code: 'ENOENT', path: missing.path });
+  const unreadable = { path: directory, position: 0, length: 1 };
+  await expect(disk.readPieces?.([pieceOf(1), unreadable])).rejects.toMatchObject({ code: 'EISDIR', path: directory });
+  if (process.platform === 'linux') expect(open()).toBe(before);
+  await disk.close();
+});
+
 test('makeDirectory refuses a file in the way', async () => {
   const disk = realDisk();
   const path = `${temporaryDirectory()}/file`;
@@ -125,6 +146,35 @@ describe('space', () => {
 });
 
 describe('a file guards itself', () => {
+  (native ? test : test.skip)('a prefetch that is under way keeps the descriptor from being closed', async () => {
+    const disk = realDisk({ threads: 1 });
+    const directory = temporaryDirectory();
+    const slow = await disk.open(`${directory}/slow`, 'create');
+    const file = await disk.open(`${directory}/file`, 'create');
+    const ended: string[] = [];
+    const slowly = slow.allocate('zero', 1_000_000).then(() => ended.push('before it'));
+    file.prefetch?.(0, 1_000_000); // behind the end of the file, which is no failure
+    const closed = file.close().then(() => ended.push('closed'));
+    await Promise.all([slowly, closed]);
+    expect(ended).toEqual(['before it', 'closed']);
+    expect(() => file.prefetch?.(0, 1)).toThrow(expect.objectContaining({ code: 'EBADF', path: file.path }));
+    await slow.close();
+    await disk.close();
+  });
+
+  test('a prefetch that comes to nothing is nobody’s failure', async () => {
+    const disk = realDisk();
+    const file = await disk.open(`${temporaryDirectory()}/file`, 'create');
+    await disk.close(); // no thread does it any more
+    file.prefetch?.(0, 1);
+    await file.close();
+    const without = diskWithoutNative();
+    const plain = await without.open(`${temporaryDirectory()}/file`, 'create');
+    plain.prefetch?.(0, 1);
+    await plain.close();
+    await without.close();
+  });
+
   test('after close every operation is EBADF, though the descriptor has a new owner', async () => {
     const disk = realDisk();
     const directory = temporaryDirectory();

@@ -29,6 +29,7 @@ if (native !== undefined) {
       ['munmap', 'EINVAL', -22, () => native.munmap(1n, 4096)],
       ['flock', 'EBADF', -9, () => native.lockExclusive(999_999)],
       ['posix_fadvise', 'EBADF', -9, () => native.dropCache(999_999, 0)],
+      ['posix_fadvise', 'EBADF', -9, () => native.prefetch(999_999, 0, 1)],
     ];
 
     test.each(failing)('%s that fails throws %s', (syscall, code, errno, call) => {

@@ -6,6 +6,14 @@ import { realDisk } from '../../../src/disk/real-disk.js';
 import { VarveError } from '../../../src/errors.js';
 import { openLog, type RecoveryReport } from '../../../src/index.js';
 import { crc32c } from '../../../src/segment/checksum.js';
+import {
+  closeFrame,
+  encodeOpenFrame,
+  encodeSealBody,
+  FLAG_FINAL,
+  KIND_SEAL,
+  sealFrameSize,
+} from '../../../src/segment/frame.js';
 import { checksumSeed, DATA_OFFSET, decodeHeaderPage, encodeHeaderPage, viewOf } from '../../../src/segment/header.js';
 import { MANIFEST_NAME, rewindName, segmentName } from '../../../src/segment/names.js';
 import { type RecoveryRequest, recoverPartition } from '../../../src/segment/recovery.js';
@@ -483,6 +491,11 @@ describe('recovery H: an index, link, header, open frame or seal that does not h
         if (i < 3) await partition.rotate();
       }
     });
+  const seedOf = (bytes: Uint8Array) => {
+    const header = decodeHeaderPage(bytes);
+    if (typeof header === 'string') throw new Error(header);
+    return checksumSeed(header.salt);
+  };
   const sealOf = (file: string) => {
     const seal = framesOf(readFileSync(file)).find(({ kind }) => kind === 3);
     if (seal === undefined) throw new Error('no seal');
@@ -629,6 +642,38 @@ describe('recovery H: an index, link, header, open frame or seal that does not h
       });
       await expectRefused(directory, corrupt(directory, 2, offset + length - 4, { firstLsn: 5, lastLsn: 8 }));
     }
+  });
+
+  test('H: a sealed segment has lost bytes in the middle, and its seal stands whole at the end of the file', async () => {
+    const directory = await chain();
+    const file = segmentPath(directory, 2);
+    const { offset, length } = sealOf(file);
+    mutilate(file, (bytes) =>
+      Buffer.concat([bytes.subarray(0, FIRST_FRAME), bytes.subarray(FIRST_FRAME + 8, offset + length)]),
+    );
+    await expectRefused(directory, corrupt(directory, 2, offset + length - 4, { firstLsn: 5, lastLsn: 8 }));
+  });
+
+  test('a seal with a larger index than this version writes is read as a whole', async () => {
+    const directory = await chain();
+    const file = segmentPath(directory, 2);
+    const { offset } = sealOf(file);
+    const frames = framesOf(readFileSync(file)).filter(({ kind }) => kind === 2);
+    const link = { index: 2, lastLsn: 8, end: 0, checksum: 0 };
+    mutilate(file, (bytes) => {
+      const view = viewOf(bytes);
+      const index = frames.map((frame) => ({ offset: frame.offset, lsn: frame.firstLsn }));
+      const bodySize = encodeSealBody(view, offset, 8, 5, index);
+      const head = { firstLsn: 9, durableLsn: 8, count: 0, kind: KIND_SEAL, flags: FLAG_FINAL, time: 0 };
+      link.checksum = closeFrame(view, offset, bodySize, head, seedOf(bytes));
+      link.end = offset + sealFrameSize(index.length);
+      return undefined;
+    });
+    mutilate(segmentPath(directory, 3), (bytes) => {
+      bytes.set(encodeOpenFrame(link, 0, seedOf(bytes)), DATA_OFFSET);
+      return undefined;
+    });
+    expect(await lsnsOf(directory)).toEqual(upTo(16));
   });
 
   test('H: a segment links to another seal than that of the segment before', async () => {
