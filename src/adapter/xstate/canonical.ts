@@ -1,6 +1,6 @@
 /**
- * One form for states that are the same. XState keeps the active states, and those that a history state remembers, in the
- * order in which they were entered; when it restores them, in the order of the machine. Neither means anything.
+ * One form for states that are the same: the order of keys, and of the states that a history state remembers, means nothing.
+ * That of active states does, and stands in their configuration (seam.ts).
  */
 import { isPlain } from './error-data.js';
 

@@ -8,6 +8,7 @@ import {
   type AnyActor,
   type AnyActorLogic,
   type AnyEventObject,
+  type AnyStateNode,
   createActor,
   fromTransition,
   type Snapshot,
@@ -77,6 +78,38 @@ export function isBuiltIn({ type }: ExecutableAction): boolean {
 /** What a transition computes is all there is to it: machines, and logic that starts nothing. Promises and the like are not. */
 export function isDeterministic(logic: AnyActorLogic): boolean {
   return '__xstatenode' in logic || typeof logic.start !== 'function';
+}
+
+/** A machine's snapshot, with what it hides: active states in the order in which they were entered. */
+interface MachineState {
+  readonly machine: { readonly idMap: ReadonlyMap<string, AnyStateNode> };
+  readonly _nodes: readonly AnyStateNode[];
+  readonly value: unknown;
+}
+
+/** Active states by their ids, in the order in which they were entered, and the value that XState makes of them. */
+export interface Configuration {
+  readonly states: readonly string[];
+  readonly value: unknown;
+}
+
+/**
+ * What a persisted snapshot does not tell. Regions of a parallel state take their turn in the order in which they were
+ * entered; restored from its value alone, a machine has them in the order of its definition. Undefined without regions.
+ */
+export function configurationOf(snapshot: Snapshot<unknown>): Configuration | undefined {
+  const { _nodes: nodes, value } = snapshot as unknown as Partial<MachineState>;
+  if (nodes?.some(({ type }) => type === 'parallel') !== true) return undefined;
+  return { states: nodes.map(({ id }) => id), value };
+}
+
+/** A restored snapshot as it was; unchanged where the machine does not have all of these states any more. */
+export function withConfiguration(snapshot: Snapshot<unknown>, { states, value }: Configuration): Snapshot<unknown> {
+  const { idMap } = (snapshot as unknown as MachineState).machine;
+  const nodes = states.map((id) => idMap.get(id)).filter((node) => node !== undefined);
+  if (nodes.length < states.length) return snapshot;
+  const configured = { ...snapshot, _nodes: nodes, value, tags: new Set(nodes.flatMap(({ tags }) => tags)) };
+  return configured as Snapshot<unknown>;
 }
 
 let checked = false;

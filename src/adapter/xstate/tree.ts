@@ -16,7 +16,18 @@ import { asOfChild, isRemote, remoteAddress, STOP_CHILD, startMessage } from './
 import { Nodes } from './nodes.js';
 import { restartOutside, settle, startOutside, stopOutside } from './outside.js';
 import { type PersistedSnapshot, restoreRoot, startRoot } from './restore.js';
-import { type Actor, type ExecutableAction, hidden, isBuiltIn, isDeterministic, RUNNING, STOPPED } from './seam.js';
+import {
+  type Actor,
+  type Configuration,
+  configurationOf,
+  type ExecutableAction,
+  hidden,
+  isBuiltIn,
+  isDeterministic,
+  RUNNING,
+  STOPPED,
+  withConfiguration,
+} from './seam.js';
 import { TimerTable } from './timer-table.js';
 import { type Input, type Inspect, type Node, newTurn, type OutsideEffect, type TreeState, type Turn } from './turn.js';
 
@@ -80,6 +91,10 @@ export class Tree {
       if (snapshot.status === 'active') root.start();
     } finally {
       this.#phase = 'idle';
+    }
+    for (const [address, configuration] of Object.entries(state.configurations ?? {})) {
+      const actor = this.nodes.get(address)?.actor;
+      if (actor !== undefined) actor._snapshot = withConfiguration(actor._snapshot, configuration);
     }
     const [sessions, delays] = state.counters;
     this.#sessions = sessions;
@@ -152,8 +167,14 @@ export class Tree {
 
   /** Of what was computed last. Throws what XState throws for children that it cannot persist. */
   persist(): TreeState {
+    const configurations: Record<string, Configuration> = {};
+    for (const { address, actor, outside } of this.nodes) {
+      const configuration = outside ? undefined : configurationOf(actor._snapshot);
+      if (configuration !== undefined) configurations[address] = configuration;
+    }
     return {
       snapshot: this.#rootNode.actor.getPersistedSnapshot() as PersistedSnapshot,
+      ...(Object.keys(configurations).length > 0 ? { configurations } : {}),
       timers: this.timers.copy(),
       counters: [this.#sessions, this.timers.asked],
     };

@@ -2,7 +2,7 @@
 import type { AnyEventObject, InspectionEvent, Snapshot } from 'xstate';
 import type { DurableAddress } from './address.js';
 import type { PersistedSnapshot } from './restore.js';
-import type { Actor } from './seam.js';
+import type { Actor, Configuration } from './seam.js';
 
 /** What makes a tree compute. */
 export type Input =
@@ -73,6 +73,8 @@ export interface Node {
 /** All that is needed to go on: plain data, but for what the context holds. */
 export interface TreeState {
   readonly snapshot: PersistedSnapshot;
+  /** Of the machines that have regions, by address. */
+  readonly configurations?: Readonly<Record<string, Configuration>>;
   readonly timers: readonly Timer[];
   /** How many session ids and ids of delayed events were given. */
   readonly counters: readonly [number, number];

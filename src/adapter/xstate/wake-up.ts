@@ -135,7 +135,8 @@ class Replay {
     let state = unpackErrors(tree) as TreeState;
     if (version !== this.#plan.version) {
       if (migrate === undefined) throw otherVersion(this.#stream, version, this.#plan.version);
-      state = { ...state, snapshot: migrate(state.snapshot, version) };
+      const { configurations: _, ...rest } = state; // of the machine as it was
+      state = { ...rest, snapshot: migrate(state.snapshot, version) };
     }
     this.#tree.restore(state, parent);
     this.#revision = revision;

@@ -174,6 +174,55 @@ describe.each([1, 3, 1000])('with a snapshot each %i entries', (snapshotEvery) =
     expect(after.problems).toEqual([]);
   });
 
+  test('regions take their turn in the order in which their states were entered, in children too', async () => {
+    const machine = setup({
+      types: { context: {} as { set: boolean; order: string[] }, events: {} as { type: 'NEXT' | 'SET' } },
+      guards: { set: ({ context }) => context.set },
+      actions: {
+        set: assign({ set: true }),
+        note: assign(({ context }, { what }: { what: string }) => ({ order: [...context.order, what] })),
+      },
+    }).createMachine({
+      context: { set: false, order: [] },
+      type: 'parallel',
+      on: { SET: { actions: 'set' } },
+      states: {
+        x: {
+          initial: 'x1',
+          states: {
+            x1: { on: { NEXT: 'x2' } },
+            x2: { always: { guard: 'set', target: 'x3', actions: { type: 'note', params: { what: 'x' } } } },
+            x3: { tags: 'end' },
+          },
+        },
+        y: {
+          initial: 'y1',
+          states: {
+            y1: { always: { guard: 'set', target: 'y2', actions: { type: 'note', params: { what: 'y' } } } },
+            y2: {},
+          },
+        },
+      },
+    });
+    const parent = setup({ actors: { machine } }).createMachine({
+      invoke: { src: 'machine', id: 'kid' },
+      on: { '*': { actions: sendTo('kid', ({ event }) => event) } },
+    });
+    const plan = { ...given(machine), p: { machine: parent, snapshotEvery, hashEvery: 1 } };
+    const before = await made(world(plan));
+    for (const m of ['m', 'p'] as const) await (await before.host.actor(m, '1')).send({ type: 'NEXT' });
+    await before.host.settled();
+    const after = await made(before.crash(plan));
+    const own = await (await after.host.actor('m', '1')).send({ type: 'SET' });
+    const { kid } = (await (await after.host.actor('p', '1')).send({ type: 'SET' })).children;
+    for (const snapshot of [own, kid?.getSnapshot() as typeof own]) {
+      expect(snapshot.context.order).toEqual(['y', 'x']);
+      expect(snapshot.value).toEqual({ x: 'x3', y: 'y2' });
+      expect(snapshot.hasTag('end')).toBe(true);
+    }
+    expect(after.problems).toEqual([]);
+  });
+
   test('a system knows its actors by systemId', async () => {
     const logger = createMachine({
       context: { n: 0 },
