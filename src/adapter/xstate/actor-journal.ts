@@ -7,7 +7,7 @@ import type { ActorCell } from './actor-cell.js';
 import type { DurableParent } from './address.js';
 import { Books } from './books.js';
 import type { CellHost } from './cell-host.js';
-import { Effects } from './effects.js';
+import { type EffectHost, Effects, type Verdict } from './effects.js';
 import { addMessages, type EntryKind, type EntryMetadata, type NewEntry, NO_FIELDS } from './entries.js';
 import { keepable, packErrors } from './error-data.js';
 import { type Flight, JournalQueue, type QueueOwner } from './journal-queue.js';
@@ -51,7 +51,8 @@ const NO_EFFECTS: UserEffect[] = [];
 const MAX_IN_FLIGHT = 1024;
 const nothing = () => {};
 
-export class ActorJournal {
+/** It is told by its queue and by its effects: the same object, since each actor in memory has one. */
+export class ActorJournal implements QueueOwner, EffectHost {
   readonly inbox: Inbox;
   readonly parent: DurableParent | undefined;
   readonly parked: ParkedMessages;
@@ -84,8 +85,8 @@ export class ActorJournal {
     this.#at = at;
     const marked = before(undone, revision);
     this.#undone = undone.filter((of) => of.revision > carriedOut);
-    this.#effects = new Effects(this.#effectHost, before(this.#undone, revision));
-    this.#queue = new JournalQueue(host, cell.stream, revision, this.#queueOwner);
+    this.#effects = new Effects(this, before(this.#undone, revision));
+    this.#queue = new JournalQueue(host, cell.stream, revision, this);
     this.#books = new Books(cell.plan, { marked, effectful: undone.at(-1)?.revision ?? -1 }, (error) =>
       host.report(error, cell, 'the checksum of its state'),
     );
@@ -249,36 +250,59 @@ export class ActorJournal {
     return this.#at;
   }
 
-  readonly #queueOwner: QueueOwner = {
-    landed: (flight) => this.#landed(flight),
-    released: () => {
-      if (this.#snapshots.due) void this.#snapshotIfDue();
-      this.#cell.pump();
-    },
-    shifted: (by) => this.#books.shift(by),
-    appended: () => this.#cell.appended(),
-    blame: (cause) => this.#cell.blame(cause),
-    broken: (error) => this.#cell.broken(error),
-  };
+  // What its queue tells and asks
 
-  readonly #effectHost = {
-    emit: ({ event }: UserEffect & { kind: 'emit' }) => this.#cell.observers.emit(event),
-    deliver: async ({ to, event, revision, child }: UserEffect & { kind: 'message' }) => {
-      await this.#host.deliver(to, event, messageId(this.#cell.stream, revision as number), child);
-    },
-    carriedOut: () => void this.#host.counters.effects++,
-    failed: (error: unknown, effect: UserEffect, attempts: number) => this.#mishaps.effect(error, effect, attempts),
-    refused: (error: unknown, effect: UserEffect, attempts: number) => this.#mishaps.message(error, effect, attempts),
-    park: (effect: Message, error: unknown, attempts: number) => this.#park(effect, error, attempts),
-    advanced: () => {
-      if (this.#dropped) return;
-      if (this.#books.behind(this.#effects.done)) this.#host.markLater(this.#cell);
-      if (this.#snapshots.due) void this.#snapshotIfDue();
-      this.#cell.pump();
-    },
-  };
+  released(): void {
+    if (this.#snapshots.due) void this.#snapshotIfDue();
+    this.#cell.pump();
+  }
 
-  async #park({ to, event, child, revision }: Message, thrown: unknown, attempts: number): Promise<void> {
+  shifted(by: number): void {
+    this.#books.shift(by);
+  }
+
+  appended(): void {
+    this.#cell.appended();
+  }
+
+  blame(cause: unknown): unknown {
+    return this.#cell.blame(cause);
+  }
+
+  broken(error: unknown): void {
+    this.#cell.broken(error);
+  }
+
+  // What its effects tell and ask
+
+  emit({ event }: UserEffect & { kind: 'emit' }): void {
+    this.#cell.observers.emit(event);
+  }
+
+  async deliver({ to, event, revision, child }: Message): Promise<void> {
+    await this.#host.deliver(to, event, messageId(this.#cell.stream, revision as number), child);
+  }
+
+  carriedOut(): void {
+    this.#host.counters.effects++;
+  }
+
+  failed(error: unknown, effect: UserEffect, attempts: number): Promise<Verdict> {
+    return this.#mishaps.effect(error, effect, attempts);
+  }
+
+  refused(error: unknown, effect: Message, attempts: number): Promise<Verdict | 'park'> {
+    return this.#mishaps.message(error, effect, attempts);
+  }
+
+  advanced(): void {
+    if (this.#dropped) return;
+    if (this.#books.behind(this.#effects.done)) this.#host.markLater(this.#cell);
+    if (this.#snapshots.due) void this.#snapshotIfDue();
+    this.#cell.pump();
+  }
+
+  async park({ to, event, child, revision }: Message, thrown: unknown, attempts: number): Promise<void> {
     const message = revision as number;
     const error = keepable(thrown);
     const parked: Parked = { to, event, attempts, error, ...(child === undefined ? {} : { child }) };
@@ -298,7 +322,7 @@ export class ActorJournal {
     });
   }
 
-  #landed({ turn, revision, snapshot, effects }: Flight): void {
+  landed({ turn, revision, snapshot, effects }: Flight): void {
     const { shown, observers } = this.#cell;
     if (turn === undefined) {
       shown.revision = Math.max(shown.revision, revision);
@@ -329,7 +353,7 @@ export class ActorJournal {
   #finishEnd(end: Ended): void {
     const { undone, done } = this.#effects;
     this.#effects.stop();
-    this.#effects = new Effects(this.#effectHost, done);
+    this.#effects = new Effects(this, done);
     for (const of of undone) this.#effects.add(onlyMessages(of));
     this.#tree.drop();
     const snapshot = { ...this.#tree.visible, ...end } as AnyMachineSnapshot;

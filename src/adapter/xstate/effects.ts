@@ -46,7 +46,7 @@ export class Effects {
   readonly #batches: Batch[] = [];
   readonly #queue: Item[] = [];
   /** By receiver: what is under way to it. A message is handed over only when the one before it was taken. */
-  readonly #lines = new Map<string, Promise<void>>();
+  #lines: Map<string, Promise<void>> | undefined;
   #running = false;
   #stopped = false;
   #done: number;
@@ -134,10 +134,12 @@ export class Effects {
 
   #line(item: Item, effect: Message): void {
     const to = streamOf(effect.to.machine, effect.to.id);
-    const before = this.#lines.get(to);
+    this.#lines ??= new Map();
+    const lines = this.#lines;
+    const before = lines.get(to);
     const taken = before === undefined ? this.#hand(item, effect) : before.then(() => this.#hand(item, effect));
-    this.#lines.set(to, taken);
-    void taken.then(() => this.#lines.get(to) === taken && this.#lines.delete(to));
+    lines.set(to, taken);
+    void taken.then(() => lines.get(to) === taken && lines.delete(to));
   }
 
   async #hand(item: Item, effect: Message): Promise<void> {

@@ -31,15 +31,16 @@ const PASSING: ReadonlySet<string> = new Set([
   'ERR_VARVE_IO',
 ]);
 
+/** Of a message: how often its receiver has thrown. */
+const refusalsOf = new WeakMap<UserEffect, number>();
+
 export class Mishaps {
   readonly #host: CellHost;
   readonly #cell: ActorCell;
   readonly #life: Life;
   readonly #supervisor: Supervisor;
   /** By the address of a child outside: how often it has failed. */
-  readonly #failures = new Map<string, number>();
-  /** How often the receiver of a message has thrown. */
-  readonly #refusals = new WeakMap<UserEffect, number>();
+  #failures: Map<string, number> | undefined;
 
   constructor(host: CellHost, cell: ActorCell, life: Life) {
     this.#host = host;
@@ -70,8 +71,8 @@ export class Mishaps {
     if (this.#supervisor.draining) return this.#leave();
     if (UNFIT.has(code)) return 'park';
     if (!PASSING.has(code)) {
-      const refusals = (this.#refusals.get(effect) ?? 0) + 1;
-      this.#refusals.set(effect, refusals);
+      const refusals = (refusalsOf.get(effect) ?? 0) + 1;
+      refusalsOf.set(effect, refusals);
       if (refusals >= this.#cell.plan.supervision.attempts) return 'park';
     }
     const verdict = await this.#again(this.#supervisor.patience(attempts));
@@ -80,8 +81,10 @@ export class Mishaps {
 
   /** What a promise or the like has thrown, and the machine has no transition for. `fail`: it fails with its child. */
   async child(input: Input & { kind: 'child' }, from: Node, fail: () => void): Promise<void> {
-    const attempts = (this.#failures.get(from.address) ?? 0) + 1;
-    this.#failures.set(from.address, attempts);
+    this.#failures ??= new Map();
+    const failures = this.#failures;
+    const attempts = (failures.get(from.address) ?? 0) + 1;
+    failures.set(from.address, attempts);
     const { tree } = this.#life;
     const verdict = await this.#verdict(input.event.error, `'${from.actor.id}'`, attempts);
     if (this.#life.dropped || !tree.nodes.counts(from)) return;

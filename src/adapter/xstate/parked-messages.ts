@@ -32,48 +32,60 @@ export interface ParkedMessage {
   readonly error: unknown;
 }
 
-export class ParkedMessages {
+interface Places {
   /** By revision in the journal: what the journal has. */
-  readonly #parked: Map<number, Parked>;
+  readonly parked: Map<number, Parked>;
   /** Those about which an entry is on its way into the journal. */
-  readonly #entering = new Set<number>();
-  readonly #leaving = new Set<number>();
+  readonly entering: Set<number>;
+  readonly leaving: Set<number>;
+}
+
+export class ParkedMessages {
+  /** Undefined until there is one: most actors never have any. */
+  #places: Places | undefined;
 
   constructor(parked: Iterable<readonly [number, Parked]>) {
-    this.#parked = new Map(parked);
+    for (const [revision, message] of parked) this.#made.parked.set(revision, message);
   }
 
   [Symbol.iterator](): IterableIterator<[number, Parked]> {
-    return this.#parked.entries();
+    return (this.#places?.parked ?? []).entries();
   }
 
   get size(): number {
-    return this.#parked.size;
+    return this.#places?.parked.size ?? 0;
   }
 
   /** How many there will be, when what is on its way has arrived. */
   get expected(): number {
-    return this.#parked.size + this.#entering.size - this.#leaving.size;
+    return this.size + (this.#places?.entering.size ?? 0) - (this.#places?.leaving.size ?? 0);
   }
 
   entering(revision: number): void {
-    this.#entering.add(revision);
+    this.#made.entering.add(revision);
   }
 
   entered(revision: number, parked: Parked): void {
-    this.#entering.delete(revision);
-    this.#parked.set(revision, parked);
+    this.#made.entering.delete(revision);
+    this.#made.parked.set(revision, parked);
   }
 
   /** Undefined where it is parked no longer, or is about to leave. */
   leaving(revision: number): Parked | undefined {
-    const parked = this.#leaving.has(revision) ? undefined : this.#parked.get(revision);
-    if (parked !== undefined) this.#leaving.add(revision);
-    return parked;
+    const { leaving, parked } = this.#made;
+    if (leaving.has(revision)) return undefined;
+    const message = parked.get(revision);
+    if (message !== undefined) leaving.add(revision);
+    return message;
   }
 
   left(revision: number): void {
-    this.#leaving.delete(revision);
-    this.#parked.delete(revision);
+    this.#made.leaving.delete(revision);
+    this.#made.parked.delete(revision);
+  }
+
+  get #made(): Places {
+    this.#places ??= { parked: new Map(), entering: new Set(), leaving: new Set() };
+    return this.#places;
   }
 }

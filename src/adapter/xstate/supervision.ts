@@ -7,7 +7,7 @@ export class Supervisor {
   readonly #plan: Required<Supervision>;
   readonly #clock: Clock;
   /** What ends the pauses that are going on. */
-  readonly #pauses = new Set<() => void>();
+  #pauses: Set<() => void> | undefined;
   #draining = false;
 
   constructor(plan: Required<Supervision>, clock: Clock) {
@@ -17,7 +17,7 @@ export class Supervisor {
 
   /** Something waits for its next attempt. */
   get pausing(): boolean {
-    return this.#pauses.size > 0;
+    return this.#pauses !== undefined && this.#pauses.size > 0;
   }
 
   get draining(): boolean {
@@ -32,7 +32,7 @@ export class Supervisor {
 
   /** Pauses are over at once: whoever has waited looks whether that is still of use. */
   endPauses(): void {
-    for (const over of [...this.#pauses]) over();
+    for (const over of [...(this.#pauses ?? [])]) over();
   }
 
   /** After so many calls; 'again' behind a pause. `decide` is asked where the plan is to escalate. */
@@ -52,14 +52,16 @@ export class Supervisor {
   }
 
   #pause(ms: number): Promise<void> {
+    this.#pauses ??= new Set();
+    const pauses = this.#pauses;
     return new Promise((resolve) => {
       const over = () => {
         this.#clock.clearTimeout(handle);
-        this.#pauses.delete(over);
+        pauses.delete(over);
         resolve();
       };
       const handle = this.#clock.setTimeout(over, ms);
-      this.#pauses.add(over);
+      pauses.add(over);
     });
   }
 }
