@@ -70,6 +70,8 @@ export interface LaneHost {
   begin(partition: number, writes: Batch['writes'], count: number): { readonly batch: Batch; readonly created: number };
   /** A batch is in the log; `states` are those of its streams, with the heads that they have now. */
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void;
+  /** Layers of the partition's index that wait in memory to be files. */
+  unfiled(partition: number): number;
   /** A batch is durable, or will never be. */
   settled(batch: Batch): void;
 }
@@ -96,6 +98,9 @@ interface Decided {
 
 type Work = () => Promise<void>;
 
+/** While one index file is being made, the event loop has a turn after so many batches. */
+const BATCHES_A_TURN = 2;
+
 /** When one append has to wait for the state of its stream, those of so many behind it are looked up meanwhile. */
 const AHEAD = 128;
 
@@ -115,6 +120,8 @@ export class CommitLane {
   readonly #deciding: StreamState[] = [];
   /** What tells those that are refused. */
   #refused: (() => void)[] = [];
+  /** Grows with each batch by the layers that wait to be files. */
+  #owedTurns = 0;
   #stopped: VarveError | undefined;
   readonly #onIdle: (() => void)[] = [];
 
@@ -328,7 +335,15 @@ export class CommitLane {
 
   /** Puts what was decided into the log. */
   async #flush(): Promise<void> {
-    if (this.#decided.length > 0) await this.#appendDecided();
+    if (this.#decided.length > 0) {
+      await this.#appendDecided();
+      // Index files are made in turns of the event loop: else they fall behind, and what they hold fills the memory.
+      this.#owedTurns += this.#host.unfiled(this.#partition.number);
+      if (this.#owedTurns >= BATCHES_A_TURN) {
+        this.#owedTurns = 0;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
     if (this.#refused.length > 0) this.#tellRefused();
   }
 

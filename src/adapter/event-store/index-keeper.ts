@@ -31,6 +31,7 @@ export class IndexKeeper {
   readonly #keptLayers = new Map<KeptFile, IndexLayer>();
   /** Files are written one after the other; it never rejects. */
   #work: Promise<void> = Promise.resolve();
+  #unfiled = 0;
 
   constructor(engine: Engine, log: StoreLog, cache: IndexCache) {
     this.#engine = engine;
@@ -61,8 +62,20 @@ export class IndexKeeper {
     if (newest instanceof MemoryLayer && newest.segment >= segment) return newest;
     const layer = new MemoryLayer(segment);
     this.index.push(layer);
-    if (newest instanceof MemoryLayer) this.#work = this.#work.then(() => this.#fileAway(newest));
+    if (newest instanceof MemoryLayer) {
+      this.#unfiled++;
+      this.#work = this.#work
+        .then(() => this.#fileAway(newest))
+        .finally(() => {
+          this.#unfiled--;
+        });
+    }
     return layer;
+  }
+
+  /** Layers in memory that are going to be files, in turns of the event loop that whoever appends has to leave for it. */
+  get unfiled(): number {
+    return this.#unfiled;
   }
 
   /** The layer of a kept file that is in use. */

@@ -301,6 +301,10 @@ export class StoreCore implements LaneHost {
     state.nextHead = Math.max(state.nextHead, head);
   }
 
+  unfiled(partition: number): number {
+    return (this.partitions[partition - 1] as StorePartition).keeper.unfiled;
+  }
+
   settled(batch: Batch): void {
     this.#underWay.delete(batch);
     this.#tellAdvance();
