@@ -62,6 +62,15 @@ describe('the event loop has its turn', () => {
   });
 });
 
+test('index files are made while events are appended as fast as can be', async () => {
+  const disk = new SimulatedDisk();
+  const store = await openEventStore({ ...OPTIONS, directory: '/store', disk, segmentSize: 8192 });
+  for (let i = 0; i < 120; i++) await store.appendToStream(`s-${i}`, { type: 'T', data: 'x'.repeat(500) }, WRITTEN);
+  const files = await disk.list('/store/index');
+  await store.close();
+  expect(files.length).toBeGreaterThan(store.stats().segments.sealed / 2);
+});
+
 describe('what waits for its turn', () => {
   /** An append that is written, and is told so in the next turn of the event loop. */
   async function untold(partition: Partition): Promise<{ told: Promise<unknown>; heard(): boolean }> {
