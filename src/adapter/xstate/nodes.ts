@@ -2,19 +2,22 @@
 import type { AnyEventObject, AnyMachineSnapshot } from 'xstate';
 import { streamOf } from './address.js';
 import { remoteAddress } from './durable-child.js';
-import type { Actor } from './seam.js';
+import type { Actor, System } from './seam.js';
 import type { Node } from './turn.js';
+
+/** Of all trees: one for each would take more than the rest of most trees. */
+const nodeOf = new WeakMap<Actor, Node>();
 
 export class Nodes {
   readonly #nodes = new Map<string, Node>();
-  readonly #nodeOf = new WeakMap<Actor, Node>();
+  #system: System | undefined;
 
   get(address: string): Node | undefined {
     return this.#nodes.get(address);
   }
 
   of(actor: Actor | undefined): Node | undefined {
-    return actor && this.#nodeOf.get(actor);
+    return actor?.system === this.#system ? nodeOf.get(actor as Actor) : undefined;
   }
 
   [Symbol.iterator](): IterableIterator<Node> {
@@ -24,7 +27,8 @@ export class Nodes {
   /** It takes the place of another of its address. */
   add(node: Node): void {
     this.#nodes.set(node.address, node);
-    this.#nodeOf.set(node.actor, node);
+    this.#system = node.actor.system;
+    nodeOf.set(node.actor, node);
   }
 
   delete(address: string): void {

@@ -10,47 +10,51 @@ export interface SnapshotObserver {
 type Listener = (event: AnyEventObject) => void;
 
 export class Observers {
-  readonly #observers = new Set<SnapshotObserver>();
-  readonly #listeners = new Map<string, Set<Listener>>();
+  /** Made when somebody looks: most actors in memory are looked at by nobody. */
+  #observers: Set<SnapshotObserver> | undefined;
+  #listeners: Map<string, Set<Listener>> | undefined;
 
   get none(): boolean {
-    return this.#observers.size === 0 && this.#listeners.size === 0;
+    return !this.#observers?.size && !this.#listeners?.size;
   }
 
   add(observer: SnapshotObserver): () => void {
-    this.#observers.add(observer);
-    return () => void this.#observers.delete(observer);
+    this.#observers ??= new Set();
+    const observers = this.#observers.add(observer);
+    return () => void observers.delete(observer);
   }
 
   /** `type` may be '*'. */
   on(type: string, listener: Listener): () => void {
     const own: Listener = (event) => listener(event); // the same one may be given twice
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(own));
+    this.#listeners ??= new Map();
+    const all = this.#listeners;
+    const listeners = all.get(type) ?? new Set();
+    all.set(type, listeners.add(own));
     return () => {
       listeners.delete(own);
-      if (listeners.size === 0 && this.#listeners.get(type) === listeners) this.#listeners.delete(type);
+      if (listeners.size === 0 && all.get(type) === listeners) all.delete(type);
     };
   }
 
   next(snapshot: AnyMachineSnapshot): void {
-    for (const observer of this.#observers) alone(() => observer.next?.(snapshot));
+    for (const observer of this.#observers ?? []) alone(() => observer.next?.(snapshot));
   }
 
   emit(event: AnyEventObject): void {
     for (const type of [event.type, '*']) {
-      for (const listener of this.#listeners.get(type) ?? []) alone(() => listener(event));
+      for (const listener of this.#listeners?.get(type) ?? []) alone(() => listener(event));
     }
   }
 
   /** The actor is over: nobody is told anything any more. */
   end(snapshot: AnyMachineSnapshot): void {
-    for (const observer of this.#observers) {
+    for (const observer of this.#observers ?? []) {
       if (snapshot.status !== 'error') alone(() => observer.complete?.());
       else alone(() => observer.error?.(snapshot.error));
     }
-    this.#observers.clear();
-    this.#listeners.clear();
+    this.#observers?.clear();
+    this.#listeners?.clear();
   }
 }
 
