@@ -6,7 +6,7 @@ import { openEventStore } from '../varve.js';
 const STREAM = 'cart-of-100';
 const LENGTH = 100;
 /** Readings in a round. */
-const READS = 20;
+const READS = 100;
 const ALL = 1_000_000;
 const STREAMS = 10_000;
 /** A peer holds fewer: what is compared are rates. */

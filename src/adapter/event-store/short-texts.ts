@@ -7,7 +7,7 @@
 const MAX_BYTES = 48;
 /** Texts that are much alike differ at their end: in a number, or an id. */
 const HASHED_BYTES = 5;
-const SLOTS = 4096;
+const SLOTS = 16_384;
 
 /** By a hash of their last bytes, the latest text with each. ASCII only: a byte is a character. */
 const lately: string[] = new Array(SLOTS).fill('');

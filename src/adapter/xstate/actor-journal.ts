@@ -146,7 +146,7 @@ export class ActorJournal implements QueueOwner, EffectHost {
 
   /** Appends an entry, and what came of it, at the revision behind the last one. */
   append(entry: Entry, flight: Omit<Flight, 'revision' | 'effects'>, effects = NO_EFFECTS): void {
-    const { turn } = flight;
+    const { turn, snapshot, resolve, reject } = flight;
     const revision = this.#queue.revision + 1;
     const own = turn !== undefined && turn.effects.length > 0 ? turn.effects.filter(isUserEffect) : effects;
     const { type, data, kind, at, fields } = entry;
@@ -166,7 +166,7 @@ export class ActorJournal implements QueueOwner, EffectHost {
     if (own.length > 0) addMessages(events, own, revision);
     this.#at = at;
     this.#host.busy(this.#cell);
-    this.#queue.append(events, { ...flight, revision, effects: own });
+    this.#queue.append(events, { revision, turn, snapshot, effects: own, resolve, reject });
     this.#snapshots.count(data, this.#tree.computed);
   }
 

@@ -72,13 +72,13 @@ export class JournalQueue {
   }
 
   /** Appends these events, of which the first stands at `flight.revision`: the one behind `revision`. */
-  append(events: NewEntry[], flight: Flight): void {
+  append(events: NewEntry[], { revision, turn, snapshot, effects, resolve, reject }: Flight): void {
     this.#revision += events.length;
-    const landing: InFlight = { ...flight, landed: false, doubtful: false };
+    const landing: InFlight = { revision, turn, snapshot, effects, resolve, reject, landed: false, doubtful: false };
     this.#flights.push(landing);
     const { store, ack } = this.#host;
     const starts = (events[0] as { metadata: EntryMetadata }).metadata.kind === 'start';
-    const expectedRevision = starts ? 'noStream' : BigInt(flight.revision - 1);
+    const expectedRevision = starts ? 'noStream' : BigInt(revision - 1);
     store.appendToStream(this.#stream, events, { expectedRevision, ack }).then(
       ({ nextExpectedRevision }) => {
         this.#owner.appended();
