@@ -64,15 +64,15 @@ describe('the event loop has its turn', () => {
 
 test('index files are made while events are appended as fast as can be', async () => {
   const disk = new SimulatedDisk();
-  const store = await openEventStore({ ...OPTIONS, directory: '/store', disk, segmentSize: 1024 * 1024 });
+  const store = await openEventStore({ ...OPTIONS, directory: '/store', disk, segmentSize: 512 * 1024 });
   const append = (i: number) => store.appendToStream(`s-${i}`, { type: 'T' }, WRITTEN);
-  for (let i = 0; store.stats().segments.sealed < 6; i += 500) {
+  for (let i = 0; store.stats().segments.sealed < 4; i += 500) {
     await Promise.all(Array.from({ length: 500 }, (_, at) => append(i + at)));
   }
   const files = await disk.list('/store/index');
   await store.close();
-  expect(files.filter((name) => name.endsWith('.idx')).length).toBeGreaterThanOrEqual(4);
-});
+  expect(files.filter((name) => name.endsWith('.idx')).length).toBeGreaterThanOrEqual(2);
+}, 60_000);
 
 describe('what waits for its turn', () => {
   /** An append that is written, and is told so in the next turn of the event loop. */
