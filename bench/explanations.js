@@ -63,7 +63,7 @@ export const EXPLANATIONS = {
       'table of stream heads and the index, the rest the log and promises.',
   ],
   'event-reads': [
-    'An event is an object of fifteen fields, with its data parsed from JSON. Of the 2 µs that an event of 150 B takes, 0.7 ' +
+    'An event is an object of fourteen fields, with its data parsed from JSON. Of the 2 µs that an event of 150 B takes, 0.7 ' +
       'are `JSON.parse`, 0.2 making its text of bytes, 0.3 id, stream and type as strings, and 0.3 garbage collection. ' +
       'Iterated one by one, each event also costs a turn of the microtask queue: `.batches()` saves it.',
   ],

@@ -94,7 +94,7 @@ const CODECS_SETTING = 'eventStore.codecs';
 const SEGMENT_HEADER_BYTES = 4096;
 /** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
 const BATCHES_PER_SEGMENT = 4;
-/** A batch is one frame, which is read and verified as a whole: one event is found by reading no more than this. */
+/** A batch is one frame, which is read as a whole to find one event in it. Only an append that is larger has more. */
 const MAX_BATCH_BYTES = 24 * 1024;
 
 /**
