@@ -20,9 +20,8 @@ export const EXPLANATIONS = {
   ],
   durable: [
     'The raw calls block the thread that makes them. Varve’s sync runs in another thread, so that the event loop goes on: ' +
-      'waking that thread and hearing its answer takes 30 µs where a sync is short enough for both processors to fall asleep ' +
-      'meanwhile. Another 13 µs go into the cookie in the header page, by which a log that has lost its end is known: a ' +
-      'second page in each sync. About 15 are JavaScript, two page faults or system calls included. Peers that commit on the ' +
+      'waking that thread and hearing its answer takes 30 to 35 µs where a sync is short enough for both processors to fall ' +
+      'asleep meanwhile. About 15 are JavaScript, two page faults or system calls included. Peers that commit on the ' +
       'calling thread, as better-sqlite3 does, save the first, and stop everything else meanwhile. With more than one ' +
       'waiter it is shared.',
   ],

@@ -186,6 +186,8 @@ export class Intake {
     if (this.#frameWantsSync || wanted || tail.unsyncedBytes > much) {
       this.#frameWantsSync = false;
       this.#host.askSync();
+    } else {
+      tail.writer?.publishWritten();
     }
     this.#host.frameClosed();
   }

@@ -335,6 +335,11 @@ export class LivePartition implements PartitionBackend {
   };
 
   #tellSynced(): void {
+    try {
+      if (!this.failed) this.tail.syncsEnded();
+    } catch (cause) {
+      this.#rotation.handOverFailed(cause);
+    }
     this.#sync = 'none';
     this.send({ type: 'SYNCED' });
     if (this.#syncAsked) this.send({ type: 'SYNC' }); // asked for while there was nothing that could be synced
@@ -606,6 +611,7 @@ export class LivePartition implements PartitionBackend {
       const run = tail.startSync() as SyncRun;
       await run.file.sync();
       tail.finishSync(run);
+      tail.syncsEnded();
     }
     writer.seal(!writer.canMark, tail.durable.value, this.#config.disk.now());
     await writer.file.sync();

@@ -20,6 +20,14 @@ import { Acknowledgements } from './acknowledgements.js';
  */
 const REST_BYTES = 128 * 1024;
 
+/**
+ * What is durable is stated in the header page behind each sync. But a page that is stored to is one more that the next
+ * sync has to write: so where more than the first number of syncs follow one another without a rest, only behind every
+ * so many of them, and when they come to rest.
+ */
+const SYNCS_STATED = 16;
+const SYNCS_A_STATEMENT = 8;
+
 /** What an append resolves with. */
 export interface Appended {
   readonly lsn: number;
@@ -78,6 +86,9 @@ export class Tail {
   /** Those in closed frames when the event loop had its last turn for their sake. */
   #restedBytes = 0;
   #resting = false;
+  /** The last sync, where the header page says nothing of it yet. */
+  #unstated: SyncRun | undefined;
+  #syncsInARow = 0;
   /** A frame was closed that has not been handed over. */
   #unnoted = false;
   readonly #now: () => number;
@@ -219,10 +230,17 @@ export class Tail {
     if (run.lsn > before) {
       this.durable.set(run.lsn);
       this.durableAcks.release(run.lsn);
-      // Of a segment that is being left the next one's open frame says so.
-      if (run.writer === this.writer) run.writer.noteDurable(run.lsn, run.end);
+      this.#unstated = run;
+      this.#syncsInARow++;
+      if (this.#syncsInARow <= SYNCS_STATED || this.#syncsInARow % SYNCS_A_STATEMENT === 0) this.#stateDurable();
     }
     return Math.max(0, run.lsn - before);
+  }
+
+  /** No sync follows the last one for now. Throws what the write of a statement throws. */
+  syncsEnded(): void {
+    this.#syncsInARow = 0;
+    this.#stateDurable();
   }
 
   /** Lowers the marks to `lsn`, behind which the log has been cut, and forgets the writer. */
@@ -254,10 +272,20 @@ export class Tail {
     if (lsn <= this.written.value) return;
     this.written.set(lsn);
     if (this.#closedBytes - this.#restedBytes < REST_BYTES) this.tellWritten();
-    else if (this.writtenAcks.size > 0 && !this.#resting) this.#rest();
+    else if (this.writtenAcks.size > 0 && !this.#resting) this.#tellLater();
   }
 
-  #rest(): void {
+  /** Stores in the header page what is durable, and how far was written. */
+  #stateDurable(): void {
+    const { writer } = this;
+    const run = this.#unstated;
+    this.#unstated = undefined;
+    writer?.publishWritten();
+    // Of a segment that is being left the next one's open frame says so.
+    if (run !== undefined && run.writer === writer) writer.noteDurable(run.lsn, run.end);
+  }
+
+  #tellLater(): void {
     this.#resting = true;
     setImmediate(() => {
       this.#resting = false;

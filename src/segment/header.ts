@@ -25,7 +25,7 @@
  *   cookie:  0 sequence u64 · 8 durable LSN u64 · 16 durable end u64 · 24 zero u32 · 28 CRC-32C over (salt, bytes 0–27)
  *
  * All numbers are little-endian. Recovery never needs cursors or cookies; the cookie is a lower bound: a log that ends
- * before its own cookie has been damaged.
+ * before its own cookie has been damaged. Who stores them when: partition/tail.ts.
  */
 import { MAX_SEGMENT_SIZE, MIN_SEGMENT_SIZE } from '../options.js';
 import { crc32c } from './checksum.js';

@@ -57,7 +57,9 @@ export class MappedImage implements SegmentImage {
 
   reserve(): void {}
 
-  handOver(): void {}
+  handOver(to: number): void {
+    if (to + PREFETCH_BYTES / 2 > this.#prefetched) this.prefetch(to);
+  }
 
   put(bytes: Uint8Array, offset: number): void {
     this.bytes.set(bytes, offset);
@@ -65,7 +67,6 @@ export class MappedImage implements SegmentImage {
 
   publishWritten(end: number): void {
     Atomics.store(this.#cursors, 0, end);
-    if (end + PREFETCH_BYTES / 2 > this.#prefetched) this.prefetch(end);
   }
 
   /** Has the pages from file offset `from` on ready before they are written to: else each first store waits for its page. */

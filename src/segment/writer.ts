@@ -188,6 +188,10 @@ export class SegmentWriter {
   /** Hands over the closed frames that have not been. */
   handOver(): void {
     this.#image.handOver(this.end);
+  }
+
+  /** Publishes how far the segment was handed over, for readers in other processes. */
+  publishWritten(): void {
     if (this.published) this.#image.publishWritten(this.end);
   }
 
@@ -196,7 +200,7 @@ export class SegmentWriter {
     if (this.#heldBack === undefined) return;
     this.#image.put(this.#heldBack, DATA_OFFSET);
     this.#heldBack = undefined;
-    this.#image.publishWritten(this.end);
+    this.publishWritten();
   }
 
   /**
@@ -215,6 +219,7 @@ export class SegmentWriter {
     this.#close(bodySize, { firstLsn: this.nextLsn, durableLsn, count: 0, kind: KIND_SEAL, flags, time });
     this.#sealed = final;
     this.handOver();
+    this.publishWritten();
   }
 
   /** True if a mark of a clean close fits beside the final seal to come. */
@@ -222,7 +227,7 @@ export class SegmentWriter {
     return this.#cursor === 0 && this.end + sealFrameSize(0) + sealFrameSize(this.entries.length + 1) <= this.#limit;
   }
 
-  /** Stores what is known to be durable in the header page; it reaches the disk with some later sync, or never. */
+  /** States in the header page what is known to be durable; it reaches the disk with some later sync, or never. */
   noteDurable(durableLsn: number, durableEnd: number): void {
     const cookie = { sequence: ++this.#cookieSequence, durableLsn, durableEnd };
     encodeCookie(viewOf(this.#cookie), 0, cookie, this.seed);

@@ -1,10 +1,22 @@
 /** What opening and closing make durable, on a simulated disk whose power fails. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { type Log, openLog } from '../../src/index.js';
+import {
+  checksumSeed,
+  DURABLE_CURSOR_OFFSET,
+  decodeCookie,
+  decodeHeaderPage,
+  HEADER_PAGE_SIZE,
+  type SegmentHeader,
+  viewOf,
+  WRITTEN_CURSOR_OFFSET,
+} from '../../src/segment/header.js';
 import type { RecoveryReport } from '../../src/segment/recovery.js';
 import { Random } from '../../src/testing/random.js';
 import { SimulatedDisk } from '../../src/testing/simulated-disk.js';
-import { bytesOf, codeOf, turns } from '../support/logs.js';
+import { backEnds, bytesOf, codeOf, openTestLog, temporaryDirectory, turns } from '../support/logs.js';
 
 const DIRECTORY = '/data';
 const REWIND = /rewind_1\.wal$/;
@@ -39,6 +51,65 @@ test('what goes into the next segment before that one counts is synced when it d
   expect(partition.segments()).toHaveLength(2);
   expect(partition.durableLsn).toBe(4);
   await log.close();
+});
+
+describe('a lone writer, whose next append follows each sync', () => {
+  /** The durable LSN that the header page states, to whoever reads the file now. */
+  function stated(disk: SimulatedDisk): Promise<number | undefined> {
+    return disk.open(`${DIRECTORY}/part_1_0000000001.wal`, 'read').then(async (file) => {
+      const page = new Uint8Array(HEADER_PAGE_SIZE);
+      await file.read(page, 0);
+      await file.close();
+      const { salt } = decodeHeaderPage(page) as SegmentHeader;
+      return decodeCookie(page, checksumSeed(salt))?.durableLsn;
+    });
+  }
+
+  async function afterMany(disk: SimulatedDisk) {
+    const log = await open(disk);
+    const partition = await log.partition(1);
+    for (let i = 0; i < 22; i++) await partition.append(bytesOf('a'));
+    return { log, partition };
+  }
+
+  test('has stored what is durable a turn after the last', async () => {
+    const disk = new SimulatedDisk();
+    const { log, partition } = await afterMany(disk);
+    await turns(1);
+    expect(partition.state?.durability).toBe('idle');
+    expect(await stated(disk)).toBe(22);
+    await log.close();
+  });
+
+  test('hears of it when that cannot be stored, with the next append', async () => {
+    const disk = new SimulatedDisk();
+    const { log, partition } = await afterMany(disk);
+    disk.faults.add({ kind: 'write', file: 'part_1_*', fault: { error: 'EIO' } });
+    await turns(1);
+    expect(partition.durableLsn).toBe(22);
+    expect(await codeOf(partition.append(bytesOf('b')))).toBe('ERR_VARVE_PARTITION_FAILED');
+    await log.close().catch(() => {});
+  });
+});
+
+const mapped = (await backEnds()).includes('mmap') ? test : test.skip;
+
+mapped('the cursors of a mapped segment follow what is written at once, and what is durable', async () => {
+  const directory = temporaryDirectory();
+  const log = await openTestLog({ directory, io: 'mmap', segmentSize: 64 * 1024 });
+  const partition = await log.partition(1);
+  const cursors = () => {
+    const page = viewOf(readFileSync(path.join(directory, 'part_1_0000000001.wal')));
+    return [page.getUint32(WRITTEN_CURSOR_OFFSET, true), page.getUint32(DURABLE_CURSOR_OFFSET, true)];
+  };
+  const end = () => partition.segments()[0]?.bytes;
+  for (let i = 0; i < 22; i++) await partition.append(bytesOf('a'));
+  await turns(1);
+  const durable = end();
+  expect(cursors()).toEqual([durable, durable]);
+  await partition.append(bytesOf('b'), { ack: 'written' });
+  expect(end()).toBeGreaterThan(durable as number);
+  expect(cursors()).toEqual([end(), durable]);
 });
 
 test('what comes during a sync is made durable by the next one, unasked', async () => {

@@ -4,7 +4,7 @@ import type { DiskFile } from '../../src/disk/disk.js';
 import { type Appended, type SyncRun, Tail } from '../../src/partition/tail.js';
 import { Catalogue } from '../../src/segment/catalogue.js';
 import { frameDurableLsn, frameFirstLsn, OPEN_FRAME_SIZE } from '../../src/segment/frame.js';
-import { DATA_OFFSET, viewOf } from '../../src/segment/header.js';
+import { DATA_OFFSET, decodeCookie, viewOf } from '../../src/segment/header.js';
 import { WrittenImage } from '../../src/segment/image.js';
 import { turns } from '../support/logs.js';
 
@@ -143,6 +143,48 @@ describe('a new segment', () => {
     expect(tail.opened).toBe(false);
     tail.finishSync(startSync());
     expect(tail.opened).toBe(true);
+  });
+});
+
+describe('what is durable is stated in the header page', () => {
+  const statedIn = (index: number) => decodeCookie((files[index] as MemoryFile).bytes, 0)?.durableLsn;
+
+  /** So many syncs in a row, of a record each. Returns the LSNs that were stated when they were acknowledged. */
+  function row(count: number): number[] {
+    const stated: number[] = [];
+    for (let i = 0; i < count; i++) {
+      append();
+      tail.finishSync(startSync());
+      if (statedIn(files.length - 1) === marks().durable) stated.push(marks().durable);
+    }
+    return stated;
+  }
+
+  test('behind each of a few syncs, behind every eighth of many, and when they have ended', () => {
+    const all = Array.from({ length: 16 }, (_, i) => i + 1);
+    expect(row(43)).toEqual([...all, 24, 32, 40]);
+    tail.syncsEnded();
+    expect(statedIn(0)).toBe(43);
+    expect(row(18)).toEqual(all.map((lsn) => lsn + 43));
+    tail.syncsEnded();
+    expect(statedIn(0)).toBe(61);
+  });
+
+  test('once', () => {
+    row(3);
+    const { bytes } = files[0] as MemoryFile;
+    const before = bytes.slice();
+    tail.syncsEnded();
+    expect(bytes).toEqual(before);
+  });
+
+  test('of the segment that is written to only', () => {
+    row(17);
+    change();
+    tail.finishSync(startSync());
+    tail.publish();
+    tail.syncsEnded();
+    expect([statedIn(0), statedIn(1)]).toEqual([16, undefined]);
   });
 });
 

@@ -25,7 +25,7 @@ test('pages are prefetched once each, in order, and always a mebibyte ahead of t
   const { image, asked } = mapped(8 * MIB);
   image.prefetch(4096);
   for (let end = 4168; end <= 8 * MIB; end += 1096) {
-    image.publishWritten(end);
+    image.handOver(end);
     expect((asked.at(-1) as [number, number])[1]).toBeGreaterThanOrEqual(Math.min(8 * MIB, end + MIB));
   }
   expect(asked[0]).toEqual([4096, 4096 + 2 * MIB]);
@@ -40,7 +40,7 @@ test('pages are prefetched once each, in order, and always a mebibyte ahead of t
 test('a frame that is larger than all that was prefetched is followed by what is behind it', () => {
   const { image, asked } = mapped(8 * MIB);
   image.prefetch(4096);
-  image.publishWritten(5 * MIB);
+  image.handOver(5 * MIB);
   expect(asked).toEqual([
     [4096, 4096 + 2 * MIB],
     [5 * MIB, 7 * MIB],
@@ -50,7 +50,7 @@ test('a frame that is larger than all that was prefetched is followed by what is
 test('a small segment is prefetched up to its end', () => {
   const { image, asked } = mapped(16 * 1024);
   image.prefetch(4096);
-  for (let end = 4168; end < 16 * 1024; end += 100) image.publishWritten(end);
+  for (let end = 4168; end < 16 * 1024; end += 100) image.handOver(end);
   expect(asked).toEqual([[4096, 16 * 1024]]);
 });
 
