@@ -11,8 +11,8 @@ import type { Catalogue } from '../segment/catalogue.js';
 import type { PreviousSegment } from '../segment/frame.js';
 import { DATA_OFFSET } from '../segment/header.js';
 import type { SegmentWriter } from '../segment/writer.js';
+import type { PartitionConfig } from './config.js';
 import type { Intake } from './intake.js';
-import type { PartitionConfig } from './live-partition.js';
 import { type NextSegment, SegmentSupply } from './supply.js';
 import type { Tail } from './tail.js';
 

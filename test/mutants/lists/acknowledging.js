@@ -81,8 +81,8 @@ export const acknowledging = [
   {
     id: 'acknowledged-after-failure',
     breaks: 'A sync that ends after the partition has failed moves the durable mark.',
-    file: 'src/partition/live-partition.ts',
-    search: 'if (this.failed) return; // the machine has left',
+    file: 'src/partition/syncing.ts',
+    search: 'if (failed) return; // the machine has left',
     replace: '// the machine has left',
     tests: ['test/unit/durability.test.ts'],
   },
@@ -137,9 +137,9 @@ export const acknowledging = [
   {
     id: 'second-sync-forgotten',
     breaks: 'What comes during a sync is not made durable by another one.',
-    file: 'src/partition/live-partition.ts',
-    search: 'if (this.#syncAsked) this.#startSync();',
-    replace: 'if (this.#syncAsked) this.#syncAsked = false;',
+    file: 'src/partition/syncing.ts',
+    search: 'if (this.#asked) this.start();',
+    replace: 'if (this.#asked) this.#asked = false;',
     tests: ['test/unit/durability.test.ts'],
   },
   {

@@ -4,7 +4,7 @@ export const purging = [
   {
     id: 'purge-before-mark',
     breaks: 'Files go before the low-water mark is durable.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/purging.ts',
     search: 'await manifest.setMark(partition, { oldestLsn: first.baseLsn, firstSegment: first.index });',
     replace: 'void manifest.setMark(partition, { oldestLsn: first.baseLsn, firstSegment: first.index });',
     tests: ['test/unit/segment/manifest.test.ts'],
@@ -28,7 +28,7 @@ export const purging = [
   {
     id: 'purge-of-the-only-opened-segment',
     breaks: 'A purge gives up what a crash would go on in, while the newest open frame is not durable.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/purging.ts',
     search: 'const keep = (await this.#newestOpened()) ? 1 : 2;',
     replace: 'const keep = 1;',
     tests: ['test/property/crash-states.test.ts'],
@@ -60,7 +60,7 @@ export const purging = [
   {
     id: 'failed-mark-hides-records',
     breaks: 'A purge that could not be stated hides what is still there.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/purging.ts',
     search: 'catalogue.restoreOldest(given);',
     replace: '',
     tests: ['test/integration/faults.test.ts'],
@@ -69,7 +69,7 @@ export const purging = [
     id: 'close-forgets-purge',
     breaks: 'Closing does not wait for a purge that was asked for.',
     file: 'src/partition/live-partition.ts',
-    search: 'await this.#fileWorkDone();',
+    search: 'await this.fileWork.done();',
     replace: '',
     tests: ['test/unit/actors/late-purge.test.ts'],
   },

@@ -108,7 +108,7 @@ export const syncs = [
   {
     id: 'sync-failure-ignored',
     breaks: 'A sync that fails acknowledges as one that succeeds.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/syncing.ts',
     search: 'begun.file.sync()',
     replace: 'begun.file.sync().catch(() => {})',
     tests: ['test/integration/faults.test.ts'],
@@ -116,7 +116,7 @@ export const syncs = [
   {
     id: 'sync-retried',
     breaks: 'A sync that fails is tried again, and believed.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/syncing.ts',
     search: 'begun.file.sync()',
     replace: 'begun.file.sync().catch(() => begun.file.sync())',
     tests: ['test/property/crash-faults.test.ts', 'test/integration/faults.test.ts'],

@@ -71,7 +71,7 @@ export const truncating = [
   {
     id: 'truncation-lets-appends-in',
     breaks: 'Appends go in while the tail is about to be cut.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/truncation.ts',
     search: 'intake.held = true;',
     replace: '',
     tests: ['test/unit/truncation.test.ts'],
@@ -79,15 +79,15 @@ export const truncating = [
   {
     id: 'truncation-unheard-of',
     breaks: 'A follower that has read past the cut goes on with other records under the same LSNs.',
-    file: 'src/partition/live-partition.ts',
-    search: 'this.#rewinds.push({ epoch: this.epoch, lsn: rewind.lastLsn });',
+    file: 'src/partition/truncation.ts',
+    search: 'this.#done.push({ epoch: host.epoch, lsn: rewind.lastLsn });',
     replace: '',
     tests: ['test/unit/streams/follow-stream.test.ts'],
   },
   {
     id: 'truncation-keeps-handles',
     breaks: 'Readers go on with the files, and the indexes, of segments that are gone.',
-    file: 'src/partition/live-partition.ts',
+    file: 'src/partition/truncation.ts',
     search: 'for (const segment of catalogue.all()) handles.forget(segment.name);',
     replace: '',
     tests: ['test/integration/orders.test.ts', 'test/property/model.test.ts'],
