@@ -145,7 +145,7 @@ export const reading = [
   {
     id: 'read-only-syncs',
     breaks: 'A reader recovers what it should only read.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'if (!readOnly) {\n      if (cut.zeroTo',
     replace: '{\n      if (cut.zeroTo',
     tests: readOnly,

@@ -22,7 +22,7 @@ export const recovery = [
   {
     id: 'later-frames-left-in-recycled',
     breaks: 'Truncated records come back in a recycled file: whole frames behind the end are not zeroed.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'zeroTo: behind.laterEnd',
     replace: 'zeroTo: scan.end',
     tests: ['test/unit/segment/recycled.test.ts'],
@@ -30,7 +30,7 @@ export const recovery = [
   {
     id: 'no-proof-behind-damage',
     breaks: 'Damage to acknowledged records is taken for a torn tail, and cut off (B).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'if (behind.proof !== undefined) {',
     replace: 'if (false) {',
     tests,
@@ -54,7 +54,7 @@ export const recovery = [
   {
     id: 'cookie-off-by-one',
     breaks: 'The last acknowledged record may be missing (C).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'cookie.durableLsn >= lsn',
     replace: 'cookie.durableLsn > lsn',
     tests,
@@ -62,7 +62,7 @@ export const recovery = [
   {
     id: 'min-durable-lsn-off-by-one',
     breaks: 'The record that the caller knows to be durable may be missing (D).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'request.minDurableLsn >= lsn',
     replace: 'request.minDurableLsn > lsn',
     tests,
@@ -70,7 +70,7 @@ export const recovery = [
   {
     id: 'opened-segment-given-up',
     breaks: 'A segment with acknowledged records, its open frame damaged, is taken for one never opened (G).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'if (durableLsn >= lsn) {',
     replace: 'if (false) {',
     tests,
@@ -86,7 +86,7 @@ export const recovery = [
   {
     id: 'link-not-checked',
     breaks: 'A segment that was swapped for another is believed (H).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/seals.ts',
     search: 'frameChecksum(view, 0) !== link.checksum',
     replace: 'false',
     tests,
@@ -94,7 +94,7 @@ export const recovery = [
   {
     id: 'shortened-segment-believed',
     breaks: 'A sealed segment that has lost bytes in the middle is believed, since its seal is whole (H).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/seals.ts',
     search: 'whole ? bytes : new Uint8Array(0)',
     replace: 'bytes',
     tests,
@@ -110,7 +110,7 @@ export const recovery = [
   {
     id: 'short-header-believed',
     breaks: 'A file that was cut inside its first page loses its cookie unnoticed (C).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/segment-heads.ts',
     search: "bytes.length < DATA_OFFSET ? 'short' : ",
     replace: '',
     tests: [...tests, 'test/unit/segment/damage.test.ts'],
@@ -118,7 +118,7 @@ export const recovery = [
   {
     id: 'foreign-segment-believed',
     breaks: 'A segment of another store is read as one of this log.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/segment-heads.ts',
     search: 'Buffer.compare(header.storeId, storeId) !== 0',
     replace: 'false',
     tests,
@@ -126,7 +126,7 @@ export const recovery = [
   {
     id: 'partition-of-header-not-checked',
     breaks: 'A file under the name of another segment is read as that one (H).',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/segment-heads.ts',
     search: 'if (header.partition !== partition || header.index !== index) {',
     replace: 'if (false) {',
     tests,
@@ -158,7 +158,7 @@ export const recovery = [
   {
     id: 'full-verification-skipped',
     breaks: "verify: 'full' believes sealed segments by their seals.",
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/seals.ts',
     search: "request.verify === 'full'",
     replace: 'false',
     tests,

@@ -20,7 +20,7 @@ export const syncs = [
   {
     id: 'no-sync-before-trust',
     breaks: 'Recovery believes what is in the page cache only.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'if (!readOnly) await file.sync();',
     replace: '',
     tests: ['test/unit/segment/recovery.test.ts'],
@@ -28,7 +28,7 @@ export const syncs = [
   {
     id: 'no-sync-of-recovery',
     breaks: 'What recovery has cut and written again is not durable when the log goes on.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'await writeAgain(file, scan);\n      await file.sync();',
     replace: 'await writeAgain(file, scan);',
     tests: ['test/unit/segment/recovery.test.ts'],
@@ -36,7 +36,7 @@ export const syncs = [
   {
     id: 'unproven-not-written-again',
     breaks: 'After a failed fsync recovery believes clean pages that never reached the disk.',
-    file: 'src/segment/recovery.ts',
+    file: 'src/segment/log-end.ts',
     search: 'await writeAgain(file, scan);',
     replace: '',
     tests: ['test/unit/segment/recovery.test.ts'],

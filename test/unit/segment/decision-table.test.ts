@@ -9,7 +9,9 @@ const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
 const letters = (text: string, pattern: RegExp): string =>
   [...new Set([...text.matchAll(pattern)].map((match) => match[1]))].sort().join('');
 
-const code = read('src/segment/recovery.ts') + read('src/segment/rewind.ts');
+const code = ['recovery', 'segment-heads', 'seals', 'log-end', 'rewind']
+  .map((name) => read(`src/segment/${name}.ts`))
+  .join('');
 const page = read('docs/recovery.md');
 const tests = read('test/unit/segment/recovery.test.ts');
 

@@ -16,7 +16,8 @@ import {
 } from '../../../src/segment/frame.js';
 import { checksumSeed, DATA_OFFSET, decodeHeaderPage, encodeHeaderPage, viewOf } from '../../../src/segment/header.js';
 import { MANIFEST_NAME, rewindName, segmentName } from '../../../src/segment/names.js';
-import { type RecoveryRequest, recoverPartition } from '../../../src/segment/recovery.js';
+import { recoverPartition } from '../../../src/segment/recovery.js';
+import type { RecoveryRequest } from '../../../src/segment/recovery-request.js';
 import { encodeRewind } from '../../../src/segment/rewind.js';
 import {
   closedLog,
