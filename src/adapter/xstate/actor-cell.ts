@@ -4,7 +4,7 @@
  */
 import type { AnyEventObject, AnyMachineSnapshot, Snapshot } from 'xstate';
 import { VarveError } from '../../errors.js';
-import { hostClosed, notOwner } from './actor-errors.js';
+import { deleted, hostClosed, notOwner } from './actor-errors.js';
 import { ROOT, streamOf } from './address.js';
 import type { CellHost } from './cell-host.js';
 import { isLost } from './journal-queue.js';
@@ -153,7 +153,7 @@ export class ActorCell {
 
   /** As XState persists an actor. */
   async persist(): Promise<Snapshot<unknown>> {
-    await this.wake();
+    if (!(await this.wake())) throw deleted(this.stream);
     return (this.#life as Life).tree.persist().snapshot;
   }
 

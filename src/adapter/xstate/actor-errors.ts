@@ -12,6 +12,14 @@ export function ended(stream: string, status: string, cause?: unknown): VarveErr
   );
 }
 
+export function deleted(stream: string): VarveError {
+  return new VarveError(
+    'ERR_VARVE_STREAM_NOT_FOUND',
+    `The journal of ${stream} was deleted. An event, or the host's actor(), starts the actor anew.`,
+    { stream },
+  );
+}
+
 export function refused(stream: string, type: string, state: unknown): VarveError {
   return new VarveError(
     'ERR_VARVE_EVENT_REFUSED',

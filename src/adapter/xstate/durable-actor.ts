@@ -138,7 +138,10 @@ export class DurableActor<Machine extends AnyStateMachine = AnyStateMachine> {
     return this.#host.replay(this.stream, inspect);
   }
 
-  /** As XState persists an actor: plain data. */
+  /**
+   * As XState persists an actor: plain data. Rejects with `ERR_VARVE_STREAM_NOT_FOUND` where its journal was deleted, and
+   * as waking does.
+   */
   getPersistedSnapshot(): Promise<Snapshot<unknown>> {
     return this.#host.persist(this.stream);
   }

@@ -91,6 +91,19 @@ describe('an actor', () => {
     await expect(again.send({ type: 'INC' })).rejects.toMatchObject(code('ERR_VARVE_ACTOR_ENDED'));
   });
 
+  test('that was deleted while it slept has no snapshot to persist', async () => {
+    const { host, store, clock } = await made(world({ counter }, { passivateAfter: 10 }));
+    const actor = await host.actor('counter', '1');
+    await host.settled();
+    clock.increment(20);
+    expect(host.stats().active).toBe(0);
+    await store.deleteStream('counter-1');
+    const stream = 'counter-1';
+    await expect(actor.getPersistedSnapshot()).rejects.toMatchObject({ code: 'ERR_VARVE_STREAM_NOT_FOUND', stream });
+    await actor.send({ type: 'INC' });
+    expect(await actor.getPersistedSnapshot()).toMatchObject({ context: { n: 1 } });
+  });
+
   test('that was deleted can be started anew', async () => {
     const { host, store, crash } = await made(world({ counter }));
     await (await host.actor('counter', '1')).send({ type: 'INC' });
