@@ -9,7 +9,7 @@ const project = (name, setupFilesAfterEnv = []) => ({
   displayName: name,
   testEnvironment: 'node',
   testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
-  setupFilesAfterEnv,
+  setupFilesAfterEnv: ['<rootDir>/test/time-limit.ts', ...setupFilesAfterEnv],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^varve$': '<rootDir>/src/index.ts',
@@ -26,11 +26,7 @@ const project = (name, setupFilesAfterEnv = []) => ({
 });
 
 export default {
-  projects: [
-    project('unit'),
-    project('property', ['<rootDir>/test/slow-setup.ts', '<rootDir>/test/property-setup.ts']),
-    project('integration', ['<rootDir>/test/slow-setup.ts']),
-  ],
+  projects: [project('unit'), project('property', ['<rootDir>/test/property-setup.ts']), project('integration')],
   reporters: ['default', '<rootDir>/test/reporter.js'],
   maxWorkers: '100%',
   // Modules under --experimental-vm-modules are never freed while a worker lives.

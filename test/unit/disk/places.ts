@@ -5,9 +5,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, jest } from '@jest/globals';
-
-jest.setTimeout(60_000); // a process or thread that starts may wait long for its turn
+import { afterAll } from '@jest/globals';
 
 const made: string[] = [];
 

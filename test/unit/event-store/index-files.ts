@@ -1,14 +1,11 @@
 /** Index files to look at, mutilate and count handles of. */
 
-import { jest } from '@jest/globals';
 import { IndexCache } from '../../../src/adapter/event-store/index-cache.js';
 import { IndexFile, type IndexRange } from '../../../src/adapter/event-store/index-file.js';
 import type { IndexIdentity } from '../../../src/adapter/event-store/index-header.js';
 import { type IndexEntry, writeIndexFile } from '../../../src/adapter/event-store/index-writer.js';
 import type { Disk } from '../../../src/disk/disk.js';
 import { MemoryDisk } from '../segment/memory-disk.js';
-
-jest.setTimeout(60_000); // thousands of files are written, on a machine that may be busy
 
 export const PATH = '/store/part_3_0000000007.idx';
 export const NAME = 'part_3_0000000007.idx';

@@ -9,15 +9,13 @@
  * - or opening, or reading at some record, rejects with a code that names the damage; what was read before that is an
  *   exact prefix; and an open that was refused has changed no byte of any segment.
  */
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { VarveError } from '../../../src/errors.js';
 import type { Partition } from '../../../src/index.js';
 import { DATA_OFFSET } from '../../../src/segment/header.js';
 import { segmentName } from '../../../src/segment/names.js';
 import { fill, framesOf, NOWHERE, payloadOf, reopen, SEGMENT_SIZE, small, upTo, withLog } from './logs.js';
 import { dyingDisk, MemoryDisk } from './memory-disk.js';
-
-jest.setTimeout(60_000); // thousands of opens a test
 
 const CODES = new Set([
   'ERR_VARVE_CORRUPT',

@@ -1,7 +1,7 @@
 /** The decision table at the top of src/segment/recovery.ts: each test bears the letter of its row. */
 import { copyFileSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { realDisk } from '../../../src/disk/real-disk.js';
 import { VarveError } from '../../../src/errors.js';
 import { openLog, type RecoveryReport } from '../../../src/index.js';
@@ -38,8 +38,6 @@ import {
   upTo,
 } from './logs.js';
 import { dyingDisk, watched } from './memory-disk.js';
-
-jest.setTimeout(30_000);
 
 const COOKIES: [number, number] = [1024, 2048];
 const FIRST_FRAME = DATA_OFFSET + 72;
