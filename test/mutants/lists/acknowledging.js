@@ -55,6 +55,22 @@ export const acknowledging = [
     tests: ['test/unit/segment/writer.test.ts', ...crashes],
   },
   {
+    id: 'rest-not-stated',
+    breaks: 'Behind a long row of syncs the last of them are never stated: damage to what they made durable goes unnoticed.',
+    file: 'src/partition/syncing.ts',
+    search: 'if (!failed) tail.syncsEnded();',
+    replace: '',
+    tests: ['test/unit/durability.test.ts'],
+  },
+  {
+    id: 'left-segment-stated',
+    breaks: 'A segment that has been left is written to.',
+    file: 'src/partition/tail.ts',
+    search: 'if (run !== undefined && run.writer === writer)',
+    replace: 'if (run !== undefined)',
+    tests: tail,
+  },
+  {
     id: 'frame-states-written-as-durable',
     breaks: 'Frames state records to be durable that are only written: a torn tail is called damage.',
     file: 'src/partition/tail.ts',
