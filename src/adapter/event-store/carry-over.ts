@@ -4,10 +4,11 @@
  * A stream's newest event tells where its revisions go on, its newest metadata whether it was deleted. Without them a
  * stream would begin again at revision 0, or come back, after a reopen.
  */
-import type { StreamWrite } from './commit-lane.js';
+
 import type { IndexLayer } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import { isMetadataStream, type StreamMetadata, type StreamState, streamOfMetadata } from './stream-state.js';
+import type { StreamWrite } from './stream-write.js';
 
 /** Streams are collected up to so many. */
 const CARRIED_AT_ONCE = 256;

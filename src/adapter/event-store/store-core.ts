@@ -5,14 +5,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.js';
-import {
-  type Batch,
-  CommitLane,
-  type Committed,
-  type LaneHost,
-  type LaneLimits,
-  type StreamWrite,
-} from './commit-lane.js';
+import type { Batch } from './batch.js';
+import { CommitLane, type LaneHost, type LaneLimits } from './commit-lane.js';
 import type { Engine } from './engine.js';
 import { decodeHead, Envelope, envelopeCreated, envelopeId } from './envelope.js';
 import { IndexCache } from './index-cache.js';
@@ -31,6 +25,7 @@ import {
   type StreamState,
   streamOfMetadata,
 } from './stream-state.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 import { completeTransaction } from './transaction.js';
 
 /** Rough bytes of a stream's state in memory, beside its id. */

@@ -1,11 +1,11 @@
 /** Stream metadata as users give them, and as they are written. */
 import { checkAll, integer, invalid } from '../../options.js';
 import { makeCodecRegistry } from './codec-registry.js';
-import type { StreamWrite } from './commit-lane.js';
 import type { IdMaker } from './envelope.js';
 import { prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import { metadataStreamOf, type StreamMetadata } from './stream-state.js';
+import type { StreamWrite } from './stream-write.js';
 
 /** What `setStreamMetadata` takes: our words, or KurrentDB's. */
 export interface StreamMetadataInput extends Omit<StreamMetadata, 'tombstoned' | 'head' | 'deletedBefore'> {

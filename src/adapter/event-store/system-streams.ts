@@ -8,7 +8,6 @@
  * All that is written here together lies in one partition, so it is one batch of the log: all of it or nothing.
  */
 import { type CodecRegistry, makeCodecRegistry } from './codec-registry.js';
-import type { Committed, StreamWrite } from './commit-lane.js';
 import type { IdMaker } from './envelope.js';
 import { type EventInput, prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
@@ -16,6 +15,7 @@ import type { FoundRecord } from './record-reader.js';
 import type { StoreCore } from './store-core.js';
 import { metadataWrite } from './stream-metadata.js';
 import { oldestRevision, type StreamMetadata } from './stream-state.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 
 type Codec = Pick<CodecRegistry, 'id' | 'codec'>;
 

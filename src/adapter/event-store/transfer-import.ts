@@ -4,9 +4,10 @@
  * What is there already is compared and left out. So an import that was interrupted is repeated from its beginning, or
  * from any line before the one where it ended.
  */
-import type { StreamWrite } from './commit-lane.js';
+
 import { envelopeId } from './envelope.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StreamWrite } from './stream-write.js';
 import { badLine, parseLine, type TransferredEvent } from './transfer-line.js';
 
 /** Longer lines are refused before they are read to their end. */

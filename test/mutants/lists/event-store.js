@@ -13,7 +13,7 @@ export const eventStore = [
   {
     id: 'expected-revision-ignored',
     breaks: 'Of appends at one expected revision more than one wins.',
-    file: 'src/adapter/event-store/commit-lane.ts',
+    file: 'src/adapter/event-store/expected-revision.ts',
     search: 'if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);',
     replace: '',
     tests: appending,
