@@ -41,7 +41,7 @@ export async function carryOver(
   const waiting: { name: string; revision: number; lsn: number }[] = [];
   const ask = async ({ name, revision, lsn }: (typeof waiting)[0]) => {
     const ofMetadata = isMetadataStream(name);
-    const state = await core.state(ofMetadata ? streamOfMetadata(name) : name);
+    const state = await core.states.of(ofMetadata ? streamOfMetadata(name) : name);
     return carried({ ofMetadata, revision, lsn, state });
   };
   const append = async () => {

@@ -102,7 +102,7 @@ export class Checkpoints {
     const stream = checkpointStreamOf(name);
     const data = { checkpoint: formatCheckpoint(checkpoint) };
     const writes = [this.#system.write(stream, { type: '$checkpoint', data }, expected)];
-    const { head } = await this.#system.core.state(stream);
+    const { head } = await this.#system.core.states.of(stream);
     if (head < 0) writes.push(await this.#system.metadata(stream, { maxCount: KEPT }));
     return writes;
   }

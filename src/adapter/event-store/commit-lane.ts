@@ -8,10 +8,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { VarveError } from '../../errors.js';
 import { type Batch, type BatchHost, makeBatch, type PlacedWrite, placeWrite } from './batch.js';
+import type { EarlierAppends } from './earlier-appends.js';
 import type { EnginePartition } from './engine.js';
 import { envelopeId } from './envelope.js';
 import { checkExpected, type ExpectedRevision } from './expected-revision.js';
 import { isMetadataStream, type StreamState } from './stream-state.js';
+import type { StreamStates } from './stream-states.js';
 import type { Committed, StreamWrite } from './stream-write.js';
 
 export interface Append {
@@ -31,12 +33,8 @@ export interface LaneLimits {
 
 /** What the lane asks of the store. */
 export interface LaneHost extends BatchHost {
-  /** The state of a stream: at once where it is at hand. */
-  state(stream: string): StreamState | Promise<StreamState>;
-  /** True if this may be the repetition of an earlier append: only then `findEarlier` is asked. */
-  mayBeKnown(write: StreamWrite, state: StreamState): boolean;
-  /** What an append of the same events has led to before; undefined where there was none. Reads the log. */
-  findEarlier(write: StreamWrite, state: StreamState): Promise<Committed | undefined>;
+  readonly states: StreamStates;
+  readonly earlier: EarlierAppends;
   /** A batch is in the log; `states` are those of its streams, with the heads that they have now. */
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void;
   /** Layers of the partition's index that wait in memory to be files. */
@@ -62,6 +60,8 @@ const AHEAD = 128;
 export class CommitLane {
   readonly #partition: EnginePartition;
   readonly #host: LaneHost;
+  readonly #streams: StreamStates;
+  readonly #earlier: EarlierAppends;
   readonly #limits: LaneLimits;
   #queue: (Append | Work)[] = [];
   #running = false;
@@ -83,6 +83,8 @@ export class CommitLane {
   constructor(partition: EnginePartition, host: LaneHost, limits: LaneLimits) {
     this.#partition = partition;
     this.#host = host;
+    this.#streams = host.states;
+    this.#earlier = host.earlier;
     this.#limits = limits;
   }
 
@@ -120,7 +122,7 @@ export class CommitLane {
     make: (state: StreamState) => StreamWrite,
   ): Promise<Committed> {
     const [committed] = await this.insert(async () => {
-      const state = await this.#host.state(stream);
+      const state = await this.#streams.of(stream);
       checkExpected([{ stream, expected }], [state]);
       return [make(state)];
     });
@@ -137,7 +139,7 @@ export class CommitLane {
         try {
           if (this.#stopped !== undefined) throw this.#stopped;
           const writes = await make();
-          const states = await Promise.all(writes.map(({ stream }) => this.#host.state(stream)));
+          const states = await Promise.all(writes.map(({ stream }) => this.#streams.of(stream)));
           this.#place({ writes, bytes: 0, written, resolve, reject }, states);
         } catch (error) {
           this.#refused.push(() => reject(error));
@@ -201,7 +203,7 @@ export class CommitLane {
     for (const item of items) {
       if (typeof item === 'function') continue;
       for (const { stream } of item.writes) {
-        const state = this.#states.get(stream) ?? this.#host.state(stream);
+        const state = this.#states.get(stream) ?? this.#streams.of(stream);
         if (state instanceof Promise) state.catch(() => {}); // told when it is asked for again
       }
     }
@@ -218,7 +220,7 @@ export class CommitLane {
     for (let i = 0; i < writes.length; i++) {
       const write = writes[i] as StreamWrite;
       const { stream } = write;
-      const state = this.#states.get(stream) ?? this.#host.state(stream);
+      const state = this.#states.get(stream) ?? this.#streams.of(stream);
       if (state instanceof Promise) return this.#decideLater(append);
       if (isMetadataStream(stream) || (write.idsGiven && this.#mayBeKnown(write, state)))
         return this.#decideLater(append);
@@ -230,20 +232,20 @@ export class CommitLane {
 
   #mayBeKnown(write: StreamWrite, state: StreamState): boolean {
     const [first] = write.events;
-    return first !== undefined && (this.#ids.has(envelopeId(first.bytes)) || this.#host.mayBeKnown(write, state));
+    return first !== undefined && (this.#ids.has(envelopeId(first.bytes)) || this.#earlier.mayHave(write, state));
   }
 
   async #decideLater(append: Append): Promise<void> {
     const { writes } = append;
     try {
       const states = await Promise.all(
-        writes.map(({ stream }) => this.#states.get(stream) ?? this.#host.state(stream)),
+        writes.map(({ stream }) => this.#states.get(stream) ?? this.#streams.of(stream)),
       );
       const known = (write: StreamWrite, i: number) =>
         write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState);
       if (writes.some(known)) {
         await this.#flush(); // what is compared with is read from the log
-        const find = (write: StreamWrite, i: number) => this.#host.findEarlier(write, states[i] as StreamState);
+        const find = (write: StreamWrite, i: number) => this.#earlier.find(write, states[i] as StreamState);
         const found = await Promise.all(
           writes.map((write, i) => (write.events.length > 0 ? find(write, i) : undefined)),
         );

@@ -42,7 +42,7 @@ async function commit(
   writes: readonly StreamWrite[],
   partitions: readonly StorePartition[],
 ): Promise<readonly Committed[]> {
-  const states = await Promise.all(writes.map(({ stream }) => core.state(stream)));
+  const states = await Promise.all(writes.map(({ stream }) => core.states.of(stream)));
   const earlier = await findEarlier(core, writes, states);
   // A crash must not take what lies before the events in their partitions, once the deciding record is durable. And who is
   // refused, and reads to try again, must see what for.
@@ -103,8 +103,8 @@ async function findEarlier(
       found.push(placeWrite(write, state));
       continue;
     }
-    if (!write.idsGiven || !core.mayBeKnown(write, state)) return undefined;
-    const committed = await core.findEarlier(write, state);
+    if (!write.idsGiven || !core.earlier.mayHave(write, state)) return undefined;
+    const committed = await core.earlier.find(write, state);
     if (committed === undefined) return undefined;
     found.push(committed);
   }

@@ -332,7 +332,7 @@ export class EventStore {
     this.#core.refuseClosed();
     checkStream(stream, true);
     checkAll(options, { visibility: oneOf('durable', 'written') }, 'options');
-    const state = await this.#core.state(stream);
+    const state = await this.#core.states.of(stream);
     const head = options.visibility === 'durable' ? await durableRevision(this.#core, stream) : state.head;
     return exists(state, head) ? { revision: BigInt(head), metadata: state.metadata } : undefined;
   }
@@ -349,7 +349,7 @@ export class EventStore {
     this.#core.refuseClosed();
     checkStream(stream, true);
     await this.#system.settled(stream);
-    return BigInt((await this.#core.state(stream)).head);
+    return BigInt((await this.#core.states.of(stream)).head);
   }
 
   /**
@@ -619,7 +619,7 @@ export class EventStore {
   async getStreamMetadata(stream: string): Promise<StreamMetadata> {
     this.#core.refuseClosed();
     checkStream(stream);
-    return (await this.#core.state(stream)).metadata;
+    return (await this.#core.states.of(stream)).metadata;
   }
 
   /**
@@ -672,7 +672,7 @@ export class EventStore {
     checkStream(stream);
     revision(first, 'first');
     await this.#system.insert(stream, async () => {
-      const state = await this.#core.state(stream);
+      const state = await this.#core.states.of(stream);
       const { metadata, nextHead } = state;
       if (metadata.tombstoned) throw tombstoned(stream);
       if (nextHead + 1 >= first) return [];

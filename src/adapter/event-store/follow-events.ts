@@ -78,7 +78,7 @@ async function* streamPieces(
     signal?.throwIfAborted();
     if (core.closed) return;
     const advanced = core.advanced();
-    const { head } = await core.state(stream);
+    const { head } = await core.states.of(stream);
     if (caughtUp && head - next >= FELL_BEHIND_EVENTS) {
       caughtUp = false;
       yield 'fellBehind';

@@ -36,20 +36,20 @@ export async function* readStreamEvents(
 ): AsyncGenerator<RecordedEvent[]> {
   signal?.throwIfAborted();
   core.refuseClosed();
-  const state = await core.state(stream);
+  const state = await core.states.of(stream);
   if (ifMissing === 'throw' && state.metadata.tombstoned) throw tombstoned(stream);
   if (!exists(state)) {
     if (ifMissing === 'throw') throw streamNotFound(stream);
     return;
   }
-  const { log } = core.partitionOf(stream);
+  const { index, log } = core.partitionOf(stream);
   const durable = log.durableLsn;
   const head = await durableHead(core, stream, state.head, durable);
   const { maxAge } = state.metadata;
   const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
   let left = maxCount;
   const lowest = Math.max(from, oldestRevision({ ...state, head }));
-  for await (const range of core.lsnsOf(stream, lowest, Math.min(to, head), backward)) {
+  for await (const range of index.lsnsOf(stream, lowest, Math.min(to, head), backward)) {
     for (let i = 0; i < range.length && left > 0; ) {
       signal?.throwIfAborted();
       core.refuseClosed();
@@ -69,15 +69,16 @@ export async function* readStreamEvents(
 /** The newest durable revision of a stream, now; −1 where there is none. */
 export async function durableRevision(core: StoreCore, stream: string): Promise<number> {
   const durable = core.partitionOf(stream).log.durableLsn;
-  const { head } = await core.state(stream);
+  const { head } = await core.states.of(stream);
   return durableHead(core, stream, head, durable);
 }
 
 /** The newest revision up to the LSN `durable` of a stream whose newest one is `head`; −1 where there is none. */
 async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
-  if (core.partitionOf(stream).log.writtenLsn <= durable) return head;
+  const { index, log } = core.partitionOf(stream);
+  if (log.writtenLsn <= durable) return head;
   let newest = head;
-  for await (const range of core.lsnsOf(stream, 0, head, true)) {
+  for await (const range of index.lsnsOf(stream, 0, head, true)) {
     for (const lsn of range) {
       if (lsn <= durable) return newest;
       newest--;

@@ -187,8 +187,8 @@ async function copyLiving(
   return { events, movedEvents };
 
   async function isKept(stream: string, revision: number, created: number): Promise<boolean> {
-    if (isMetadataStream(stream)) return isNewestMetadata(revision, await core.state(streamOfMetadata(stream)));
-    const state = await core.state(stream);
+    if (isMetadataStream(stream)) return isNewestMetadata(revision, await core.states.of(streamOfMetadata(stream)));
+    const state = await core.states.of(stream);
     if (!isDeadEvent(revision, created, state, now) || isNewestEvent(revision, state)) return true;
     if (layer.find({ kind: 'stream', name: stream }) !== undefined) return true;
     const isLeft = left.get(stream) ?? (await isIn(older, stream));

@@ -83,7 +83,7 @@ export class Snapshots {
     const own = snapshotStreamOf(stream);
     const codec = this.#system.encode(state, 'snapshot.state'); // at once: the caller may go on changing it
     await this.#system.insert(own, async () => {
-      checkRevision(stream, await this.#system.core.state(stream), Number(revision));
+      checkRevision(stream, await this.#system.core.states.of(stream), Number(revision));
       const highest = Math.max(Number(revision), (await this.#newest(own))?.highest ?? -1);
       const metadata: Note = { revision: Number(revision), highest };
       return [this.#system.write(own, { type: '$snapshot', schemaVersion, metadata }, 'any', codec)];
@@ -136,7 +136,7 @@ export class Snapshots {
     if (gone.length === 0) return;
     const left = places(entries.filter(({ revision }) => revision >= before));
     await this.#system.insert(own, async () => {
-      const { metadata } = await this.#system.core.state(own);
+      const { metadata } = await this.#system.core.states.of(own);
       // Another deletion may have come first. What was saved meanwhile is behind all that is listed, and stays.
       const oldest = Math.max(metadata.truncateBefore ?? 0, Math.min(Math.max(...gone) + 1, ...left));
       const truncation = await this.#system.metadata(own, { truncateBefore: oldest });
@@ -163,7 +163,7 @@ export class Snapshots {
   async *#entries(stream: string): AsyncGenerator<Entry> {
     const { core } = this.#system;
     core.refuseClosed();
-    const state = await core.state(stream);
+    const state = await core.states.of(stream);
     if (!exists(state)) return;
     let floor = state.metadata.deletedBefore ?? 0;
     for await (const record of this.#system.backwards(snapshotStreamOf(stream))) {

@@ -93,7 +93,7 @@ async function nextStreams(
     const records = await core.records.readKept(log, lsns);
     const positions = new Map(records.map(({ lsn, payload }) => [lsn, decodeHead(payload).position]));
     for (const { stream, lsn } of firsts) {
-      const state = await core.state(stream);
+      const state = await core.states.of(stream);
       const position = positions.get(lsn); // else it was purged meanwhile, and a later event is the oldest
       if (exists(state) && position !== undefined) {
         found.push({ stream, firstPosition: BigInt(position), revision: BigInt(state.head) });

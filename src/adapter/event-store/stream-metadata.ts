@@ -1,10 +1,11 @@
-/** Stream metadata as users give them, and as they are written. */
+/** Stream metadata as users give them, and as they are written and read. */
 import { checkAll, integer, invalid } from '../../options.js';
 import { makeCodecRegistry } from './codec-registry.js';
-import type { IdMaker } from './envelope.js';
+import { Envelope, type IdMaker } from './envelope.js';
 import { prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
-import { metadataStreamOf, type StreamMetadata } from './stream-state.js';
+import { jsonCodec } from './json-codec.js';
+import { metadataStreamOf, NO_METADATA, type StreamMetadata } from './stream-state.js';
 import type { StreamWrite } from './stream-write.js';
 
 /** What `setStreamMetadata` takes: our words, or KurrentDB's. */
@@ -64,4 +65,9 @@ export function metadataWrite(
   const name = metadataStreamOf(stream);
   const event = prepareEvent(name, { type: '$metadata', data: metadata }, 0, system, partitions, makeId);
   return { stream: name, expected, events: [event], idsGiven: false };
+}
+
+/** What an event of a metadata stream says. */
+export function metadataIn(payload: Uint8Array): StreamMetadata {
+  return (jsonCodec.decode(new Envelope(payload).data) ?? NO_METADATA) as StreamMetadata;
 }

@@ -46,7 +46,7 @@ export class SystemStreams {
 
   /** Changes some of a stream's metadata, and leaves the rest. */
   async metadata(stream: string, change: Partial<StreamMetadata>): Promise<StreamWrite> {
-    const { metadata } = await this.core.state(stream);
+    const { metadata } = await this.core.states.of(stream);
     const { partitions } = this.core.options;
     return metadataWrite(stream, { ...metadata, ...change }, { partitions, makeId: this.#makeId });
   }
@@ -69,10 +69,10 @@ export class SystemStreams {
    */
   async *backwards(stream: string, visibility: 'durable' | 'written' = 'durable'): AsyncGenerator<FoundRecord> {
     const { core } = this;
-    const { log } = core.partitionOf(stream);
+    const { index, log } = core.partitionOf(stream);
     const last = visibility === 'durable' ? log.durableLsn : log.writtenLsn;
-    const state = await core.state(stream);
-    for await (const range of core.lsnsOf(stream, oldestRevision(state), state.head, true)) {
+    const state = await core.states.of(stream);
+    for await (const range of index.lsnsOf(stream, oldestRevision(state), state.head, true)) {
       for (const lsn of range) if (lsn <= last) yield* await core.records.read(log, [lsn]);
     }
   }

@@ -128,7 +128,7 @@ async function missing(
   const writes: StreamWrite[] = [];
   try {
     for (const { line, stream, revision, event } of events) {
-      const head = heads.get(stream) ?? (await core.state(stream)).nextHead;
+      const head = heads.get(stream) ?? (await core.states.of(stream)).nextHead;
       if (revision <= head) {
         const above = writes.find((write) => write.stream === stream && write.firstRevision === revision);
         const there = above?.events[0]?.bytes ?? (await recorded(core, stream, revision));
@@ -152,8 +152,9 @@ async function missing(
 
 /** The event as it is in the log; undefined if it was given up. */
 async function recorded(core: StoreCore, stream: string, revision: number): Promise<Uint8Array | undefined> {
-  for await (const lsns of core.lsnsOf(stream, revision, revision)) {
-    const [record] = await core.records.readKept(core.partitionOf(stream).log, lsns);
+  const { index, log } = core.partitionOf(stream);
+  for await (const lsns of index.lsnsOf(stream, revision, revision)) {
+    const [record] = await core.records.readKept(log, lsns);
     return record?.payload;
   }
   return undefined;

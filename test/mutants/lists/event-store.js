@@ -39,7 +39,7 @@ export const eventStore = [
     id: 'ids-of-the-tail-forgotten',
     breaks: 'After a reopen the newest event ids are not known any more.',
     file: 'src/adapter/event-store/store-core.ts',
-    search: 'core.#ids.set(envelopeId(payload), { stream, revision })',
+    search: 'core.earlier.remember(payload, stream, revision)',
     replace: 'void { core, payload, stream, revision }',
     tests: appending,
   },
