@@ -3,7 +3,6 @@ import { setTimeout } from 'node:timers/promises';
 import { VarveError } from '../../errors.js';
 import { type Batch, makeBatch, type PlacedWrite, placeWrite } from './batch.js';
 import type { CommitLane } from './commit-lane.js';
-import type { EnginePartition } from './engine.js';
 import { checkExpected } from './expected-revision.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StreamState } from './stream-state.js';
@@ -46,7 +45,7 @@ async function commit(
   const earlier = await findEarlier(core, writes, states);
   // A crash must not take what lies before the events in their partitions, once the deciding record is durable. And who is
   // refused, and reads to try again, must see what for.
-  await Promise.all(partitions.map(({ log }) => durable(log)));
+  await Promise.all(partitions.map(({ log }) => log.whenDurable()));
   if (earlier !== undefined) return earlier;
   checkExpected(writes, states);
   const places = writes.map((write, i) => placeWrite(write, states[i] as StreamState));
@@ -84,11 +83,6 @@ function unfinished(partition: number, cause: unknown): VarveError {
     { partition },
     cause,
   );
-}
-
-/** Makes durable what was written. */
-export async function durable(log: EnginePartition): Promise<void> {
-  if (log.writtenLsn > log.durableLsn) await log.waitFor(log.writtenLsn);
 }
 
 async function findEarlier(

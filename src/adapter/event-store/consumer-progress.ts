@@ -5,9 +5,9 @@
  */
 import { type Checkpoints, revisionOf } from './checkpoints.js';
 import type { ConsumerPlan } from './consumer-options.js';
+import type { Cursors } from './cursors.js';
 import { type Lease, leaseLost } from './leases.js';
 import type { Checkpoint } from './position.js';
-import type { Cursors } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
 import type { Committed, StreamWrite } from './stream-write.js';
 

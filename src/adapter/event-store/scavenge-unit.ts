@@ -10,7 +10,7 @@
  *
  * Of each stream, what is left is always a suffix of its revisions: an event stays where an older one has stayed.
  */
-import { carryOver, type MetadataWrite, type NewestHere } from './carry-over.js';
+import { carryOver, type NewestHere } from './carry-over.js';
 import { decodeHead, envelopeCreated, KIND_EVENT } from './envelope.js';
 import { type IndexLayer, MemoryLayer } from './index-layer.js';
 import type { KeptFile } from './kept-file.js';
@@ -27,7 +27,6 @@ export interface UnitRequest {
   readonly pace: Pace;
   readonly archive: ArchiveHook | undefined;
   readonly signal: AbortSignal | undefined;
-  readonly metadataWrite: MetadataWrite;
 }
 
 export interface UnitResult {

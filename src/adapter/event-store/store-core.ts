@@ -8,7 +8,8 @@ import type { Batch } from './batch.js';
 import { CommitLane, type LaneHost, type LaneLimits } from './commit-lane.js';
 import { EarlierAppends } from './earlier-appends.js';
 import type { Engine } from './engine.js';
-import { decodeHead, envelopeCreated } from './envelope.js';
+import { decodeHead, envelopeCreated, type IdMaker } from './envelope.js';
+import { idMaker } from './event-input.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
 import { KeptFiles } from './kept-files.js';
@@ -48,6 +49,7 @@ export interface StorePartition {
 export class StoreCore implements LaneHost {
   readonly engine: Engine;
   readonly options: CoreOptions;
+  readonly makeId: IdMaker;
   readonly records: RecordReader;
   readonly states: StreamStates;
   readonly earlier: EarlierAppends;
@@ -65,6 +67,8 @@ export class StoreCore implements LaneHost {
   private constructor(engine: Engine, options: CoreOptions) {
     this.engine = engine;
     this.options = options;
+    const { disk } = engine.storage;
+    this.makeId = idMaker((length) => disk.randomBytes(length));
     this.records = new RecordReader(options.partitions, options.eventCacheBytes);
     this.#indexFiles = new IndexCache({ maxBytes: options.streamIndexCacheBytes, maxFiles: OPEN_INDEX_FILES });
     this.states = new StreamStates(this, options.headCacheBytes);

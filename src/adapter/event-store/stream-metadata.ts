@@ -1,10 +1,11 @@
 /** Stream metadata as users give them, and as they are written and read. */
 import { checkAll, integer, invalid } from '../../options.js';
 import { makeCodecRegistry } from './codec-registry.js';
-import { Envelope, type IdMaker } from './envelope.js';
+import { Envelope } from './envelope.js';
 import { prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import { jsonCodec } from './json-codec.js';
+import type { StoreCore } from './store-core.js';
 import { metadataStreamOf, NO_METADATA, type StreamMetadata } from './stream-state.js';
 import type { StreamWrite } from './stream-write.js';
 
@@ -58,13 +59,15 @@ const system = makeCodecRegistry();
 
 /** The append of `metadata`, whole, in place of what `stream` had before. */
 export function metadataWrite(
+  core: StoreCore,
   stream: string,
   metadata: StreamMetadata,
-  { expected = 'any', partitions, makeId }: { expected?: ExpectedRevision; partitions: number; makeId: IdMaker },
+  expected: ExpectedRevision = 'any',
 ): StreamWrite {
   const name = metadataStreamOf(stream);
-  const event = prepareEvent(name, { type: '$metadata', data: metadata }, 0, system, partitions, makeId);
-  return { stream: name, expected, events: [event], idsGiven: false };
+  const event = { type: '$metadata', data: metadata };
+  const prepared = prepareEvent(name, event, 0, system, core.options.partitions, core.makeId);
+  return { stream: name, expected, events: [prepared], idsGiven: false };
 }
 
 /** What an event of a metadata stream says. */

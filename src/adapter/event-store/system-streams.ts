@@ -8,7 +8,6 @@
  * All that is written here together lies in one partition, so it is one batch of the log: all of it or nothing.
  */
 import { type CodecRegistry, makeCodecRegistry } from './codec-registry.js';
-import type { IdMaker } from './envelope.js';
 import { type EventInput, prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import type { FoundRecord } from './record-reader.js';
@@ -23,17 +22,15 @@ const json: Codec = makeCodecRegistry();
 
 export class SystemStreams {
   readonly core: StoreCore;
-  readonly #makeId: IdMaker;
 
-  constructor(core: StoreCore, makeId: IdMaker) {
+  constructor(core: StoreCore) {
     this.core = core;
-    this.#makeId = makeId;
   }
 
   /** An event of the store's own, with JSON data unless it has a codec. */
   write(stream: string, event: EventInput, expected: ExpectedRevision = 'any', codec: Codec = json): StreamWrite {
-    const { partitions } = this.core.options;
-    const prepared = prepareEvent(stream, event, 0, codec, partitions, this.#makeId);
+    const { options, makeId } = this.core;
+    const prepared = prepareEvent(stream, event, 0, codec, options.partitions, makeId);
     return { stream, expected, events: [prepared], idsGiven: false };
   }
 
@@ -47,8 +44,7 @@ export class SystemStreams {
   /** Changes some of a stream's metadata, and leaves the rest. */
   async metadata(stream: string, change: Partial<StreamMetadata>): Promise<StreamWrite> {
     const { metadata } = await this.core.states.of(stream);
-    const { partitions } = this.core.options;
-    return metadataWrite(stream, { ...metadata, ...change }, { partitions, makeId: this.#makeId });
+    return metadataWrite(this.core, stream, { ...metadata, ...change });
   }
 
   /** Appends what `make` says; nothing comes between its looking and its writing. All of it lies where `stream` does. */
@@ -60,7 +56,7 @@ export class SystemStreams {
   async settled(stream: string): Promise<void> {
     const { lane, log } = this.core.partitionOf(stream);
     await lane.alone(async () => {});
-    if (log.writtenLsn > log.durableLsn) await log.waitFor(log.writtenLsn);
+    await log.whenDurable();
   }
 
   /**

@@ -4,8 +4,9 @@
  * What is there already is compared and left out. So an import that was interrupted is repeated from its beginning, or
  * from any line before the one where it ended.
  */
-
+import { checkAll } from '../../options.js';
 import { envelopeId } from './envelope.js';
+import { IMPORT_CHECKS, type ImportOptions } from './event-store-options.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StreamWrite } from './stream-write.js';
 import { badLine, parseLine, type TransferredEvent } from './transfer-line.js';
@@ -21,17 +22,13 @@ export interface ImportProgress {
   readonly skipped: number;
 }
 
-export interface ImportRequest {
-  /** Events that are made durable together. */
-  readonly batch: number;
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: ((progress: ImportProgress) => void) | undefined;
-}
-
 export type Lines = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>;
 
-export async function importLines(core: StoreCore, source: Lines, request: ImportRequest): Promise<ImportProgress> {
-  const { batch, signal, onProgress } = request;
+/** Of `importEvents`. */
+export async function importEvents(core: StoreCore, source: Lines, options: ImportOptions): Promise<ImportProgress> {
+  core.refuseClosed();
+  checkAll(options, IMPORT_CHECKS, 'options');
+  const { batch = 512, signal, onProgress } = options;
   const { partitions, decoding, batchBytes } = core.options;
   const progress = { lines: 0, imported: 0, skipped: 0 };
   let waiting: TransferredEvent[] = [];

@@ -63,7 +63,7 @@ export const eventStore = [
     id: 'transaction-on-sand',
     breaks: 'A transaction is decided though what lies before its events may be lost.',
     file: 'src/adapter/event-store/commit-transaction.ts',
-    search: 'await Promise.all(partitions.map(({ log }) => durable(log)));',
+    search: 'await Promise.all(partitions.map(({ log }) => log.whenDurable()));',
     replace: '',
     tests: crashes,
   },
