@@ -16,7 +16,7 @@ export type {
 } from './adapter/event-store/consumer-options.js';
 export type { EventFilter } from './adapter/event-store/event-filter.js';
 export type { EventInput } from './adapter/event-store/event-input.js';
-export { type EventStore, openEventStore } from './adapter/event-store/event-store.js';
+export type { EventStore } from './adapter/event-store/event-store.js';
 export type {
   AllFrom,
   AppendToStreamOptions,
@@ -36,6 +36,7 @@ export type {
   SubscribeToStreamOptions,
 } from './adapter/event-store/event-store-options.js';
 export type { ExpectedRevision } from './adapter/event-store/expected-revision.js';
+export { openEventStore } from './adapter/event-store/open-event-store.js';
 export type { ParkedError, ParkedEvent, ReplayHandler, ReplayResult } from './adapter/event-store/parking-lot.js';
 export {
   type Checkpoint,

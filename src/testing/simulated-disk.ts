@@ -13,22 +13,13 @@
  * port allows: nothing is durable before it was synced, names apart from data. What a power loss may leave is told in
  * crash.ts. Every disk made by `crashed`, `processCrash` or `clone` goes on by itself; so does the one it came from.
  */
-import { constants } from 'node:os';
 import { posix } from 'node:path';
 import type { Disk, DiskFeatures, DiskFile, DiskLock, OpenMode } from '../disk/disk.js';
-import { systemError } from '../disk/system-error.js';
 import { VarveError } from '../errors.js';
-import {
-  applyChange,
-  type CrashChoice,
-  chooseCrash,
-  crashedContent,
-  crashedNames,
-  type Extreme,
-  type NameChange,
-} from './crash.js';
+import { type CrashChoice, chooseCrash, type Extreme } from './crash.js';
+import { Directories } from './directories.js';
 import { type Fault, Faults } from './faults.js';
-import { Inode } from './inode.js';
+import type { Inode } from './inode.js';
 import {
   type Operation,
   type OperationHook,
@@ -40,7 +31,6 @@ import {
 import { type Chance, Odometer, Random } from './random.js';
 import { type FileHost, faultError, SimulatedFile } from './simulated-file.js';
 
-const { EEXIST, EINVAL, ENOENT } = constants.errno;
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 
 export interface SimulatedDiskOptions {
@@ -58,12 +48,6 @@ export interface SimulatedDiskOptions {
   readonly record?: boolean;
 }
 
-interface Directory {
-  readonly cached: Map<string, Inode>;
-  synced: ReadonlyMap<string, Inode>;
-  pending: readonly NameChange[];
-}
-
 export class SimulatedDisk implements Disk, FileHost {
   readonly faults = new Faults();
   /** All operations so far, if they are recorded. */
@@ -73,10 +57,9 @@ export class SimulatedDisk implements Disk, FileHost {
   readonly options: Required<SimulatedDiskOptions>;
   /** Bytes that files can take up. May be changed at any time. */
   capacity: number;
-  readonly #directories = new Map<string, Directory>();
+  #directories = new Directories();
   readonly #locks = new Set<string>();
   readonly #held = new Map<object, string>();
-  readonly #inodes = new Set<Inode>();
   #random: Random;
   readonly #scheduler: Scheduler;
   #now = EPOCH_MS;
@@ -89,29 +72,12 @@ export class SimulatedDisk implements Disk, FileHost {
     this.capacity = capacity;
     this.#random = new Random(seed);
     this.#scheduler = new Scheduler(schedule, this.#random.fork());
-    this.#directories.set('/', { cached: new Map(), synced: new Map(), pending: [] });
   }
 
   /** What a power loss at this moment may leave, as a disk of its own: by chance, or by an extreme or a choice. */
   crashed(random: Chance, choice: CrashChoice | Extreme = chooseCrash(random)): SimulatedDisk {
     const chosen = typeof choice === 'string' ? { data: choice, names: choice, sizes: choice } : choice;
-    const disk = this.#successor();
-    const copies = new Map<Inode, Inode>();
-    const copyOf = (inode: Inode) => {
-      let copy = copies.get(inode);
-      if (copy === undefined) {
-        copy = Inode.durable(crashedContent(inode, chosen, random), inode.extents.clone());
-        copy.inheritUnreadable(inode);
-        copies.set(inode, copy);
-      }
-      return copy;
-    };
-    for (const [path, { synced, pending }] of this.#directories) {
-      const names = crashedNames(synced, pending, chosen, random);
-      const entries = new Map([...names].map(([name, inode]) => [name, copyOf(inode)]));
-      disk.#adopt(path, { cached: entries, synced: new Map(entries), pending: [] });
-    }
-    return disk;
+    return this.#successor(this.#directories.crashed(chosen, random));
   }
 
   /**
@@ -137,39 +103,20 @@ export class SimulatedDisk implements Disk, FileHost {
   processCrash({ cache = 'kept' }: { readonly cache?: 'kept' | 'dropped' } = {}): SimulatedDisk {
     const disk = this.clone();
     disk.#locks.clear();
-    if (cache === 'dropped') for (const inode of disk.#inodes) inode.dropCache();
+    if (cache === 'dropped') disk.#directories.dropCache();
     return disk;
   }
 
   /** A disk in the same state, without handles, fault rules and hook. */
   clone(): SimulatedDisk {
-    const disk = this.#successor();
+    const disk = this.#successor(this.#directories.clone());
     for (const lock of this.#locks) disk.#locks.add(lock);
-    const copies = new Map<Inode, Inode>();
-    const copyOf = (inode: Inode) => {
-      const copy = copies.get(inode) ?? inode.clone();
-      copies.set(inode, copy);
-      return copy;
-    };
-    const copyAll = (names: ReadonlyMap<string, Inode>) =>
-      new Map([...names].map(([name, inode]) => [name, copyOf(inode)]));
-    for (const [path, { cached, synced, pending }] of this.#directories) {
-      const changes = pending.map((change) =>
-        change.kind === 'create' ? { ...change, inode: copyOf(change.inode) } : change,
-      );
-      disk.#adopt(path, { cached: copyAll(cached), synced: copyAll(synced), pending: changes });
-    }
     return disk;
   }
 
   /** Bytes that files take up. */
   get used(): number {
-    let used = 0;
-    for (const inode of this.#inodes) {
-      if (inode.references > 0) used += inode.extents.bytes;
-      else this.#inodes.delete(inode);
-    }
-    return used;
+    return this.#directories.used;
   }
 
   get free(): number {
@@ -204,12 +151,12 @@ export class SimulatedDisk implements Disk, FileHost {
 
   /** Content of a file, as a read would see it; undefined where there is none. */
   contentOf(path: string): Uint8Array | undefined {
-    return this.#directories.get(posix.dirname(path))?.cached.get(posix.basename(path))?.cached.slice();
+    return this.#directories.find(path)?.cached.slice();
   }
 
   /** Changes bytes of a file behind everyone's back, in the cache and on the disk: damage. */
   damage(path: string, offset: number, bytes: Uint8Array): void {
-    const inode = this.#entry(path, 'damage');
+    const inode = this.#directories.get(path, 'damage');
     inode.write(offset, bytes);
     inode.finishSync(inode.beginSync());
   }
@@ -219,12 +166,7 @@ export class SimulatedDisk implements Disk, FileHost {
    * on which everything is durable, as a power loss leaves it.
    */
   fingerprint(): string {
-    let all = '';
-    for (const [path, { cached }] of this.#directories) {
-      const names = [...cached].sort(([a], [b]) => (a < b ? -1 : 1));
-      all += `${path}:${names.map(([name, inode]) => `${name}=${inode.fingerprint()}`).join()};`;
-    }
-    return all;
+    return this.#directories.fingerprint();
   }
 
   /**
@@ -232,12 +174,12 @@ export class SimulatedDisk implements Disk, FileHost {
    * have been written again.
    */
   spoil(path: string, offset: number): void {
-    this.#entry(path, 'spoil').spoil(offset);
+    this.#directories.get(path, 'spoil').spoil(offset);
   }
 
   /** All of the file can be read again. */
   mend(path: string): void {
-    this.#entry(path, 'mend').mend();
+    this.#directories.get(path, 'mend').mend();
   }
 
   // The Disk port
@@ -251,80 +193,44 @@ export class SimulatedDisk implements Disk, FileHost {
   }
 
   async features(directory: string): Promise<DiskFeatures> {
-    this.#directory(directory, 'statfs');
+    this.#directories.refuseMissing(directory, 'statfs');
     const { map, fallocate } = this.options;
     const limits = map && fallocate ? '' : 'the simulated disk was told not to map or not to allocate';
     return { map, fallocate, fileSystem: 'simulated', limits };
   }
 
   makeDirectory(directory: string): Promise<void> {
-    return this.run('makeDirectory', directory, this, () => () => {
-      for (let path = posix.resolve(directory); !this.#directories.has(path); path = posix.dirname(path)) {
-        this.#directories.set(path, { cached: new Map(), synced: new Map(), pending: [] });
-      }
-    });
+    return this.run('makeDirectory', directory, this, () => () => this.#directories.make(directory));
   }
 
   list(directory: string): Promise<string[]> {
-    return this.run('list', directory, this, () => () => {
-      const names = [...this.#directory(directory, 'scandir').cached.keys()];
-      for (const path of this.#directories.keys()) {
-        if (path !== '/' && posix.dirname(path) === directory) names.push(posix.basename(path));
-      }
-      return names.sort();
-    });
+    return this.run('list', directory, this, () => () => this.#directories.list(directory));
   }
 
   open(path: string, mode: OpenMode): Promise<DiskFile> {
     return this.run(mode === 'create' ? 'create' : 'open', path, this, () => () => {
-      const directory = this.#directory(posix.dirname(path), 'open');
-      const name = posix.basename(path);
-      let inode = directory.cached.get(name);
-      if (mode === 'create') {
-        if (inode !== undefined) throw systemError(EEXIST, 'open', path);
-        inode = this.#create(directory, name);
-      }
-      if (inode === undefined) throw systemError(ENOENT, 'open', path);
+      const inode = mode === 'create' ? this.#directories.create(path) : this.#directories.get(path, 'open');
       return new SimulatedFile(path, inode, this, mode !== 'read');
     });
   }
 
   rename(from: string, to: string): Promise<void> {
-    const path = posix.dirname(from);
-    const change = { kind: 'rename', name: posix.basename(from), to: posix.basename(to) } as const;
-    const work = () => () => {
-      if (posix.dirname(to) !== path) throw systemError(EINVAL, 'rename', from, 'the new name is in another directory');
-      this.#entry(from, 'rename');
-      this.#change(this.#directory(path, 'rename'), change);
-    };
-    return this.run('rename', from, this.#directories.get(path) ?? this, work, 0, 0, to);
+    const work = () => () => this.#directories.rename(from, to);
+    return this.run('rename', from, this.#target(posix.dirname(from)), work, 0, 0, to);
   }
 
   unlink(path: string): Promise<void> {
-    return this.run('unlink', path, this.#directories.get(posix.dirname(path)) ?? this, () => () => {
-      this.#entry(path, 'unlink');
-      this.#change(this.#directory(posix.dirname(path), 'unlink'), { kind: 'unlink', name: posix.basename(path) });
-    });
+    return this.run('unlink', path, this.#target(posix.dirname(path)), () => () => this.#directories.unlink(path));
   }
 
   syncDirectory(directory: string): Promise<void> {
-    return this.run('syncDirectory', directory, this.#directories.get(directory) ?? this, () => {
-      const begun = this.#directories.get(directory)?.pending ?? [];
-      return () => {
-        const entries = this.#directory(directory, 'fsync');
-        const covered = entries.pending.filter((change) => begun.includes(change));
-        const synced = new Map(entries.synced);
-        for (const change of covered) applyChange(synced, change);
-        entries.synced = synced;
-        entries.pending = entries.pending.filter((change) => !covered.includes(change));
-      };
-    });
+    const work = () => this.#directories.beginSync(directory);
+    return this.run('syncDirectory', directory, this.#target(directory), work);
   }
 
   lock(path: string): Promise<DiskLock> {
     return this.run('lock', path, this, () => () => {
-      const directory = this.#directory(posix.dirname(path), 'open');
-      if (!directory.cached.has(posix.basename(path))) this.#create(directory, posix.basename(path));
+      if (this.#directories.find(path) === undefined) this.#directories.create(path);
       if (this.#locks.has(path)) {
         throw new VarveError('ERR_VARVE_LOCKED', `${path} is locked by this process.`, { path, pid: process.pid });
       }
@@ -338,7 +244,7 @@ export class SimulatedDisk implements Disk, FileHost {
   }
 
   async freeBytes(directory: string): Promise<number> {
-    this.#directory(directory, 'statfs');
+    this.#directories.refuseMissing(directory, 'statfs');
     return Math.min(this.free, Number.MAX_SAFE_INTEGER);
   }
 
@@ -398,55 +304,18 @@ export class SimulatedDisk implements Disk, FileHost {
     return operation;
   }
 
-  #directory(path: string, syscall: string): Directory {
-    const directory = this.#directories.get(path);
-    if (directory === undefined) throw systemError(ENOENT, syscall, path);
-    return directory;
+  /** What operations on a directory have in common: the scheduler keeps their order. */
+  #target(directory: string): object {
+    return this.#directories.at(directory) ?? this;
   }
 
-  #entry(path: string, syscall: string): Inode {
-    const inode = this.#directory(posix.dirname(path), syscall).cached.get(posix.basename(path));
-    if (inode === undefined) throw systemError(ENOENT, syscall, path);
-    return inode;
-  }
-
-  #create(directory: Directory, name: string): Inode {
-    const inode = new Inode();
-    this.#inodes.add(inode);
-    this.#change(directory, { kind: 'create', name, inode });
-    return inode;
-  }
-
-  #change(directory: Directory, change: NameChange): void {
-    const gone =
-      change.kind === 'create' ? undefined : directory.cached.get(change.kind === 'rename' ? change.to : change.name);
-    if (gone !== undefined) gone.references--;
-    if (change.kind === 'create') {
-      change.inode.references++;
-      change.inode.name = change.name;
-    } else if (change.kind === 'rename') {
-      const moved = directory.cached.get(change.name);
-      if (moved !== undefined) moved.name = change.to;
-    }
-    applyChange(directory.cached, change);
-    directory.pending = [...directory.pending, change];
-  }
-
-  /** An empty disk with the same options, clock and chance. */
-  #successor(): SimulatedDisk {
+  /** Another disk with these files, and the same options, clock and chance. */
+  #successor(directories: Directories): SimulatedDisk {
     const disk = new SimulatedDisk(this.options);
+    disk.#directories = directories;
     disk.#random = this.#random.clone();
     disk.#now = this.#now;
     disk.capacity = this.capacity;
     return disk;
-  }
-
-  #adopt(path: string, directory: Directory): void {
-    this.#directories.set(path, directory);
-    for (const [name, inode] of directory.cached) {
-      this.#inodes.add(inode);
-      inode.name = name;
-      inode.references++;
-    }
   }
 }

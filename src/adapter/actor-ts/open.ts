@@ -1,7 +1,8 @@
 /** Opens a directory as everything that actor-ts persists to. */
 import { checkAll, integer, invalid } from '../../options.js';
-import { EventStore, openEventStore } from '../event-store/event-store.js';
+import { EventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { EventStoreJournal } from '../journal/event-journal.js';
 import { EventStoreSnapshots } from '../journal/event-snapshots.js';
 import { EventStoreStates } from '../journal/event-states.js';

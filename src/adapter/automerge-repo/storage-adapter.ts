@@ -6,8 +6,9 @@
 import type { Chunk, StorageAdapterInterface, StorageKey } from '@automerge/automerge-repo';
 import { VarveError } from '../../errors.js';
 import { checkAll, checkPayload, invalid } from '../../options.js';
-import { type EventStore, openEventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { checkPeer } from '../installed-peer.js';
 import { DocumentStream } from './document-stream.js';
 import { checkKey, checkPrefix, STREAM_PREFIX, streamOf } from './keys.js';

@@ -15,7 +15,8 @@ import type {
 } from '@event-driven-io/emmett';
 import { VarveError } from '../../errors.js';
 import { invalid } from '../../options.js';
-import { type EventStore, openEventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { type EmmettCheckpointer, makeCheckpointer } from './checkpoints.js';
 import { makeConsumer } from './consumer.js';
 import { makeMessageSource, type VarveMessageSource } from './message-source.js';

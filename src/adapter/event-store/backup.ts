@@ -24,7 +24,7 @@ import {
   removeIfThere,
   writeList,
 } from './backup-files.js';
-import { durable, holding } from './commit-transaction.js';
+import { holding } from './commit-transaction.js';
 import { formatCheckpoint } from './position.js';
 import type { StoreCore } from './store-core.js';
 
@@ -122,7 +122,7 @@ async function cut(core: StoreCore): Promise<{ sources: Source[]; checkpoint: st
     async () => {
       const sources: Source[] = [];
       for (const { log } of core.partitions) {
-        await durable(log);
+        await log.whenDurable();
         for (const { path, name, bytes } of log.kept.files) {
           sources.push({ path, name, bytes, size: bytes, sealed: true });
         }

@@ -4,15 +4,15 @@
  * A stream's newest event tells where its revisions go on, its newest metadata whether it was deleted. Without them a
  * stream would begin again at revision 0, or come back, after a reopen.
  */
-import type { StreamWrite } from './commit-lane.js';
+
 import type { IndexLayer } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import { metadataWrite } from './stream-metadata.js';
 import { isMetadataStream, type StreamMetadata, type StreamState, streamOfMetadata } from './stream-state.js';
+import type { StreamWrite } from './stream-write.js';
 
 /** Streams are collected up to so many. */
 const CARRIED_AT_ONCE = 256;
-
-export type MetadataWrite = (stream: string, metadata: StreamMetadata) => StreamWrite;
 
 /** The newest event of a stream, or of its metadata, in a layer; `state` is that of the stream. */
 export interface NewestHere {
@@ -25,7 +25,6 @@ export interface NewestHere {
 export interface CarryOver {
   /** The metadata to append for a stream; undefined for none. Asked again in the turn of the append, where it stays true. */
   readonly carried: (newest: NewestHere) => Promise<StreamMetadata | undefined> | StreamMetadata | undefined;
-  readonly metadataWrite: MetadataWrite;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -34,13 +33,13 @@ export async function carryOver(
   core: StoreCore,
   { lane }: StorePartition,
   layer: IndexLayer,
-  { carried, metadataWrite, signal }: CarryOver,
+  { carried, signal }: CarryOver,
 ): Promise<void> {
   const { batchBytes } = core.options;
   const waiting: { name: string; revision: number; lsn: number }[] = [];
   const ask = async ({ name, revision, lsn }: (typeof waiting)[0]) => {
     const ofMetadata = isMetadataStream(name);
-    const state = await core.state(ofMetadata ? streamOfMetadata(name) : name);
+    const state = await core.states.of(ofMetadata ? streamOfMetadata(name) : name);
     return carried({ ofMetadata, revision, lsn, state });
   };
   const append = async () => {
@@ -52,7 +51,7 @@ export async function carryOver(
           const metadata = await ask(next);
           const stream = isMetadataStream(next.name) ? streamOfMetadata(next.name) : next.name;
           if (metadata !== undefined) {
-            const write = metadataWrite(stream, metadata);
+            const write = metadataWrite(core, stream, metadata);
             bytes += write.events.reduce((sum, event) => sum + event.bytes.length, 0);
             if (writes.has(stream) || (writes.size > 0 && bytes > batchBytes)) break;
             writes.set(stream, write);

@@ -4,10 +4,10 @@
  */
 import { VarveError } from '../../errors.js';
 import { invalid } from '../../options.js';
-import type { Committed, StreamWrite } from './commit-lane.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from './position.js';
 import type { FoundRecord } from './record-reader.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 import type { SystemStreams } from './system-streams.js';
 
 /** Those before it are of no use to anyone but a person who wonders. */
@@ -102,7 +102,7 @@ export class Checkpoints {
     const stream = checkpointStreamOf(name);
     const data = { checkpoint: formatCheckpoint(checkpoint) };
     const writes = [this.#system.write(stream, { type: '$checkpoint', data }, expected)];
-    const { head } = await this.#system.core.state(stream);
+    const { head } = await this.#system.core.states.of(stream);
     if (head < 0) writes.push(await this.#system.metadata(stream, { maxCount: KEPT }));
     return writes;
   }

@@ -5,43 +5,16 @@
  * decided only when the one before it is in the log, so a refused batch never leaves a gap; it does not wait for the
  * one before to be durable, so all that is under way shares the log's syncs.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { VarveError } from '../../errors.js';
+import { type Batch, type BatchHost, makeBatch, type PlacedWrite, placeWrite } from './batch.js';
+import type { EarlierAppends } from './earlier-appends.js';
 import type { EnginePartition } from './engine.js';
-import { envelopeId, place } from './envelope.js';
-import { type ExpectedRevision, isAsExpected, tombstoned, wrongRevision } from './expected-revision.js';
+import { envelopeId } from './envelope.js';
+import { checkExpected, type ExpectedRevision } from './expected-revision.js';
 import { isMetadataStream, type StreamState } from './stream-state.js';
-
-/** An event, encoded but for its place. */
-export interface PreparedEvent {
-  readonly bytes: Buffer;
-  readonly type: string;
-  readonly tags: readonly string[];
-  /** Milliseconds since the epoch, of an event that was created elsewhere; else it is the time of the append. */
-  readonly created?: number;
-}
-
-/** What one append wants of one stream. */
-export interface StreamWrite {
-  readonly stream: string;
-  readonly expected: ExpectedRevision;
-  /** None: the stream is only checked. */
-  readonly events: readonly PreparedEvent[];
-  /** The caller has given the ids of all events: an append that was made before is recognized. */
-  readonly idsGiven: boolean;
-  /** The first event gets this revision where the stream is not as far yet: of imports, whose first events may be gone. */
-  readonly firstRevision?: number;
-}
-
-/** Where the events of one write went. */
-export interface Committed {
-  readonly firstRevision: number;
-  readonly nextRevision: number;
-  readonly firstPosition: number;
-  /** The stream had no event that could be read. */
-  readonly created: boolean;
-  /** When the first of the events was appended, ms since the epoch; 0 where there are none. */
-  readonly time: number;
-}
+import type { StreamStates } from './stream-states.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 
 export interface Append {
   readonly writes: readonly StreamWrite[];
@@ -59,15 +32,9 @@ export interface LaneLimits {
 }
 
 /** What the lane asks of the store. */
-export interface LaneHost {
-  /** The state of a stream: at once where it is at hand. */
-  state(stream: string): StreamState | Promise<StreamState>;
-  /** True if this may be the repetition of an earlier append: only then `findEarlier` is asked. */
-  mayBeKnown(write: StreamWrite, state: StreamState): boolean;
-  /** What an append of the same events has led to before; undefined where there was none. Reads the log. */
-  findEarlier(write: StreamWrite, state: StreamState): Promise<Committed | undefined>;
-  /** A batch of `count` events is going to be appended: gives it its positions, and its time. */
-  begin(partition: number, writes: Batch['writes'], count: number): { readonly batch: Batch; readonly created: number };
+export interface LaneHost extends BatchHost {
+  readonly states: StreamStates;
+  readonly earlier: EarlierAppends;
   /** A batch is in the log; `states` are those of its streams, with the heads that they have now. */
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void;
   /** Layers of the partition's index that wait in memory to be files. */
@@ -76,24 +43,10 @@ export interface LaneHost {
   settled(batch: Batch): void;
 }
 
-/** Writes of one batch, each with the first revision of its events. */
-export interface Batch {
-  readonly partition: number;
-  readonly firstPosition: number;
-  readonly writes: readonly { readonly write: StreamWrite; readonly firstRevision: number }[];
-}
-
-/** A write whose events have their revisions. Position and time come with the batch: one object serves from here to the answer. */
-interface Placed extends Committed {
-  readonly write: StreamWrite;
-  firstPosition: number;
-  time: number;
-}
-
 interface Decided {
   readonly append: Append;
   /** By write: where its events are going to be, or where they were found, since they had been appended before. */
-  readonly places: readonly (Placed | Committed)[];
+  readonly places: readonly (PlacedWrite | Committed)[];
 }
 
 type Work = () => Promise<void>;
@@ -107,6 +60,8 @@ const AHEAD = 128;
 export class CommitLane {
   readonly #partition: EnginePartition;
   readonly #host: LaneHost;
+  readonly #streams: StreamStates;
+  readonly #earlier: EarlierAppends;
   readonly #limits: LaneLimits;
   #queue: (Append | Work)[] = [];
   #running = false;
@@ -128,6 +83,8 @@ export class CommitLane {
   constructor(partition: EnginePartition, host: LaneHost, limits: LaneLimits) {
     this.#partition = partition;
     this.#host = host;
+    this.#streams = host.states;
+    this.#earlier = host.earlier;
     this.#limits = limits;
   }
 
@@ -165,8 +122,8 @@ export class CommitLane {
     make: (state: StreamState) => StreamWrite,
   ): Promise<Committed> {
     const [committed] = await this.insert(async () => {
-      const state = await this.#host.state(stream);
-      checkAll([{ stream, expected }], [state]);
+      const state = await this.#streams.of(stream);
+      checkExpected([{ stream, expected }], [state]);
       return [make(state)];
     });
     return committed as Committed;
@@ -182,7 +139,7 @@ export class CommitLane {
         try {
           if (this.#stopped !== undefined) throw this.#stopped;
           const writes = await make();
-          const states = await Promise.all(writes.map(({ stream }) => this.#host.state(stream)));
+          const states = await Promise.all(writes.map(({ stream }) => this.#streams.of(stream)));
           this.#place({ writes, bytes: 0, written, resolve, reject }, states);
         } catch (error) {
           this.#refused.push(() => reject(error));
@@ -246,7 +203,7 @@ export class CommitLane {
     for (const item of items) {
       if (typeof item === 'function') continue;
       for (const { stream } of item.writes) {
-        const state = this.#states.get(stream) ?? this.#host.state(stream);
+        const state = this.#states.get(stream) ?? this.#streams.of(stream);
         if (state instanceof Promise) state.catch(() => {}); // told when it is asked for again
       }
     }
@@ -263,7 +220,7 @@ export class CommitLane {
     for (let i = 0; i < writes.length; i++) {
       const write = writes[i] as StreamWrite;
       const { stream } = write;
-      const state = this.#states.get(stream) ?? this.#host.state(stream);
+      const state = this.#states.get(stream) ?? this.#streams.of(stream);
       if (state instanceof Promise) return this.#decideLater(append);
       if (isMetadataStream(stream) || (write.idsGiven && this.#mayBeKnown(write, state)))
         return this.#decideLater(append);
@@ -275,25 +232,27 @@ export class CommitLane {
 
   #mayBeKnown(write: StreamWrite, state: StreamState): boolean {
     const [first] = write.events;
-    return first !== undefined && (this.#ids.has(envelopeId(first.bytes)) || this.#host.mayBeKnown(write, state));
+    return first !== undefined && (this.#ids.has(envelopeId(first.bytes)) || this.#earlier.mayHave(write, state));
   }
 
   async #decideLater(append: Append): Promise<void> {
     const { writes } = append;
     try {
       const states = await Promise.all(
-        writes.map(({ stream }) => this.#states.get(stream) ?? this.#host.state(stream)),
+        writes.map(({ stream }) => this.#states.get(stream) ?? this.#streams.of(stream)),
       );
       const known = (write: StreamWrite, i: number) =>
         write.idsGiven && this.#mayBeKnown(write, states[i] as StreamState);
       if (writes.some(known)) {
         await this.#flush(); // what is compared with is read from the log
-        const find = (write: StreamWrite, i: number) => this.#host.findEarlier(write, states[i] as StreamState);
+        const find = (write: StreamWrite, i: number) => this.#earlier.find(write, states[i] as StreamState);
         const found = await Promise.all(
           writes.map((write, i) => (write.events.length > 0 ? find(write, i) : undefined)),
         );
         if (writes.every((write, i) => write.events.length === 0 || found[i] !== undefined)) {
-          const places = found.map((earlier, i) => earlier ?? onlyChecked((states[i] as StreamState).nextHead + 1));
+          const places = found.map(
+            (earlier, i) => earlier ?? placeWrite(writes[i] as StreamWrite, states[i] as StreamState),
+          );
           this.#decided.push({ append, places });
           return;
         }
@@ -311,22 +270,20 @@ export class CommitLane {
   #place(append: Append, states: readonly StreamState[]): void {
     const { writes } = append;
     try {
-      checkAll(writes, states);
+      checkExpected(writes, states);
     } catch (error) {
       this.#refused.push(() => append.reject(error));
       return;
     }
-    const places = new Array<Placed>(writes.length); // of the right size at once: one that grows takes room for many
+    const places = new Array<PlacedWrite>(writes.length); // of the right size at once: one that grows takes room for many
     for (let i = 0; i < writes.length; i++) {
       const write = writes[i] as StreamWrite;
       const state = states[i] as StreamState;
-      const { stream, events, idsGiven, firstRevision: least = 0 } = write;
+      const { stream, events, idsGiven } = write;
       if (idsGiven) for (const { bytes } of events) this.#ids.add(envelopeId(bytes));
-      const firstRevision = Math.max(state.nextHead + 1, least);
-      const nextRevision = firstRevision + events.length;
-      const created = events.length > 0 && !isAsExpected('streamExists', state);
-      places[i] = { write, firstRevision, nextRevision, firstPosition: 0, created, time: 0 };
-      if (events.length > 0) state.nextHead = nextRevision - 1;
+      const placed = placeWrite(write, state);
+      places[i] = placed;
+      if (events.length > 0) state.nextHead = placed.nextRevision - 1;
       this.#states.set(stream, state);
     }
     this.#decided.push({ append, places });
@@ -341,7 +298,7 @@ export class CommitLane {
       this.#owedTurns += this.#host.unfiled(this.#partition.number);
       if (this.#owedTurns >= BATCHES_A_TURN) {
         this.#owedTurns = 0;
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
     }
     if (this.#refused.length > 0) this.#tellRefused();
@@ -366,10 +323,19 @@ export class CommitLane {
     this.#decidedBytes = 0;
     this.#states = new Map();
     this.#ids = new Set();
-    const { batch, payloads } = this.#makeBatch(decided);
+    const writes: PlacedWrite[] = [];
+    let events = 0;
+    for (const { places } of decided) {
+      for (const at of places) {
+        if (!('write' in at) || at.write.events.length === 0) continue;
+        writes.push(at);
+        events += at.write.events.length;
+      }
+    }
+    const { batch, payloads } = makeBatch(this.#host, this.#partition.number, writes, events);
     let lastLsn = this.#partition.writtenLsn;
     try {
-      if (payloads.length > 0) {
+      if (events > 0) {
         const appended = await this.#partition.appendBatch(payloads, { ack: 'written' });
         lastLsn = appended.lastLsn;
         for (const state of states.values()) state.head = state.nextHead;
@@ -394,46 +360,4 @@ export class CommitLane {
       },
     );
   }
-
-  /** Gives the events of what was decided their places. */
-  #makeBatch(decided: readonly Decided[]): { batch: Batch; payloads: Buffer[] } {
-    const writes: Placed[] = [];
-    const payloads: Buffer[] = [];
-    for (const { places } of decided) {
-      for (const at of places) {
-        if (!('write' in at) || at.write.events.length === 0) continue;
-        writes.push(at);
-        for (const { bytes } of at.write.events) payloads.push(bytes);
-      }
-    }
-    const { number } = this.#partition;
-    const { batch, created } = this.#host.begin(number, writes, payloads.length);
-    let position = batch.firstPosition;
-    for (const placed of writes) {
-      const { write, firstRevision } = placed;
-      placed.firstPosition = position;
-      placed.time = write.events[0]?.created ?? created;
-      let revision = firstRevision;
-      for (const event of write.events) place(event.bytes, position++, revision++, event.created ?? created);
-    }
-    return { batch, payloads };
-  }
-}
-
-/** Throws unless every stream is as expected, and none is tombstoned. */
-export function checkAll(
-  writes: readonly Pick<StreamWrite, 'stream' | 'expected'>[],
-  states: readonly StreamState[],
-): void {
-  for (let i = 0; i < writes.length; i++) {
-    const { stream, expected } = writes[i] as StreamWrite;
-    const state = states[i] as StreamState;
-    if (state.metadata.tombstoned) throw tombstoned(stream);
-    if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);
-  }
-}
-
-/** What is told of a stream to which nothing was appended. */
-export function onlyChecked(nextRevision: number): Committed {
-  return { firstRevision: nextRevision, nextRevision, firstPosition: 0, created: false, time: 0 };
 }

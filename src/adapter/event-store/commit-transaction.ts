@@ -1,11 +1,12 @@
 /** Committing an append over several partitions; transaction.ts tells why it is all or nothing. */
+import { setTimeout } from 'node:timers/promises';
 import { VarveError } from '../../errors.js';
-import { type Batch, type CommitLane, type Committed, checkAll, onlyChecked, type StreamWrite } from './commit-lane.js';
-import type { EnginePartition } from './engine.js';
-import { envelopeCreated, place } from './envelope.js';
-import { isAsExpected } from './expected-revision.js';
+import { type Batch, makeBatch, type PlacedWrite, placeWrite } from './batch.js';
+import type { CommitLane } from './commit-lane.js';
+import { checkExpected } from './expected-revision.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StreamState } from './stream-state.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 import { encodeTransaction, type TransactionPart } from './transaction.js';
 
 /** What waits for space is tried again after so many milliseconds. */
@@ -40,15 +41,15 @@ async function commit(
   writes: readonly StreamWrite[],
   partitions: readonly StorePartition[],
 ): Promise<readonly Committed[]> {
-  const states = await Promise.all(writes.map(({ stream }) => core.state(stream)));
+  const states = await Promise.all(writes.map(({ stream }) => core.states.of(stream)));
   const earlier = await findEarlier(core, writes, states);
   // A crash must not take what lies before the events in their partitions, once the deciding record is durable. And who is
   // refused, and reads to try again, must see what for.
-  await Promise.all(partitions.map(({ log }) => durable(log)));
+  await Promise.all(partitions.map(({ log }) => log.whenDurable()));
   if (earlier !== undefined) return earlier;
-  checkAll(writes, states);
-  const created = states.map((state) => !isAsExpected('streamExists', state));
-  const shares = share(core, writes, states);
+  checkExpected(writes, states);
+  const places = writes.map((write, i) => placeWrite(write, states[i] as StreamState));
+  const shares = share(core, places, states);
   try {
     await append(core, shares);
   } catch (error) {
@@ -59,7 +60,7 @@ async function commit(
   } finally {
     for (const { batch } of shares) core.settled(batch);
   }
-  return results(writes, states, shares, created);
+  return places;
 }
 
 /** An append with these was refused before anything of it was written. */
@@ -84,11 +85,6 @@ function unfinished(partition: number, cause: unknown): VarveError {
   );
 }
 
-/** Makes durable what was written. */
-export async function durable(log: EnginePartition): Promise<void> {
-  if (log.writtenLsn > log.durableLsn) await log.waitFor(log.writtenLsn);
-}
-
 async function findEarlier(
   core: StoreCore,
   writes: readonly StreamWrite[],
@@ -98,39 +94,33 @@ async function findEarlier(
   for (const [i, write] of writes.entries()) {
     const state = states[i] as StreamState;
     if (write.events.length === 0) {
-      found.push(onlyChecked(state.head + 1));
+      found.push(placeWrite(write, state));
       continue;
     }
-    if (!write.idsGiven || !core.mayBeKnown(write, state)) return undefined;
-    const committed = await core.findEarlier(write, state);
+    if (!write.idsGiven || !core.earlier.mayHave(write, state)) return undefined;
+    const committed = await core.earlier.find(write, state);
     if (committed === undefined) return undefined;
     found.push(committed);
   }
   return found;
 }
 
-/** Gives every event its place, and sorts the events by partition. Only streams with events have a share. */
-function share(core: StoreCore, writes: readonly StreamWrite[], states: readonly StreamState[]): Share[] {
+/** Sorts the writes by partition, and gives every event its place. Only streams with events have a share. */
+function share(core: StoreCore, places: readonly PlacedWrite[], states: readonly StreamState[]): Share[] {
   const shares: Share[] = [];
-  for (const partition of new Set(writes.map(({ stream }) => core.partitionOf(stream)))) {
+  for (const partition of new Set(places.map(({ write }) => core.partitionOf(write.stream)))) {
     const touched = new Map<string, StreamState>();
-    const batched: Batch['writes'][number][] = [];
-    const payloads: Buffer[] = [];
-    for (const [i, write] of writes.entries()) {
-      if (write.events.length === 0 || core.partitionOf(write.stream) !== partition) continue;
-      const state = states[i] as StreamState;
-      touched.set(write.stream, state);
-      batched.push({ write, firstRevision: state.head + 1 });
-      for (const { bytes } of write.events) payloads.push(bytes);
+    const writes: PlacedWrite[] = [];
+    let count = 0;
+    for (const [i, placed] of places.entries()) {
+      const { stream, events } = placed.write;
+      if (events.length === 0 || core.partitionOf(stream) !== partition) continue;
+      touched.set(stream, states[i] as StreamState);
+      writes.push(placed);
+      count += events.length;
     }
-    if (payloads.length === 0) continue;
-    const { batch, created } = core.begin(partition.log.number, batched, payloads.length);
-    let position = batch.firstPosition;
-    for (const { write, firstRevision } of batched) {
-      let revision = firstRevision;
-      for (const { bytes } of write.events) place(bytes, position++, revision++, created);
-    }
-    shares.push({ partition, batch, payloads, states: touched });
+    if (count === 0) continue;
+    shares.push({ partition, states: touched, ...makeBatch(core, partition.log.number, writes, count) });
   }
   return shares;
 }
@@ -139,9 +129,9 @@ async function append(core: StoreCore, [first, ...others]: readonly Share[]): Pr
   if (first === undefined) return;
   const appendTo = async ({ partition, batch, payloads, states }: Share, more: readonly Buffer[]) => {
     const { firstLsn, position } = await partition.log.appendBatch([...payloads, ...more]);
-    for (const { write } of batch.writes) {
+    for (const { write, nextRevision } of batch.writes) {
       const state = states.get(write.stream) as StreamState;
-      state.nextHead += write.events.length;
+      state.nextHead = nextRevision - 1;
       state.head = state.nextHead;
     }
     core.appended(batch, states, firstLsn, position.segmentIndex);
@@ -166,35 +156,7 @@ async function insist(core: StoreCore, append: () => Promise<void>): Promise<voi
       return await append();
     } catch (error) {
       if (!(error instanceof VarveError) || error.code !== 'ERR_VARVE_NO_SPACE' || core.closed) throw error;
-      await new Promise((resolve) => setTimeout(resolve, SPACE_POLL_MS));
+      await setTimeout(SPACE_POLL_MS);
     }
   }
-}
-
-function results(
-  writes: readonly StreamWrite[],
-  states: readonly StreamState[],
-  shares: readonly Share[],
-  created: readonly boolean[],
-): readonly Committed[] {
-  const firstPositions = new Map<StreamWrite, { firstPosition: number; firstRevision: number }>();
-  for (const { batch } of shares) {
-    let position = batch.firstPosition;
-    for (const { write, firstRevision } of batch.writes) {
-      firstPositions.set(write, { firstPosition: position, firstRevision });
-      position += write.events.length;
-    }
-  }
-  return writes.map((write, i) => {
-    const nextRevision = (states[i] as StreamState).head + 1;
-    const [first] = write.events;
-    if (first === undefined) return onlyChecked(nextRevision);
-    const places = firstPositions.get(write) as { firstPosition: number; firstRevision: number };
-    return {
-      ...places,
-      nextRevision,
-      created: created[i] as boolean,
-      time: envelopeCreated(first.bytes),
-    };
-  });
 }

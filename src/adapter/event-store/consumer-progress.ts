@@ -4,12 +4,12 @@
  * Only the holder of the lease stores, and only over the checkpoint that it has written itself.
  */
 import { type Checkpoints, revisionOf } from './checkpoints.js';
-import type { Committed, StreamWrite } from './commit-lane.js';
 import type { ConsumerPlan } from './consumer-options.js';
+import type { Cursors } from './cursors.js';
 import { type Lease, leaseLost } from './leases.js';
 import type { Checkpoint } from './position.js';
-import type { Cursors } from './read-events.js';
 import type { RecordedEvent } from './recorded-event.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 
 /** So many records that a filter leaves out are worth a checkpoint: they need not be looked through again. */
 const SKIPPED_RECORDS = 4096;

@@ -1,9 +1,9 @@
 /** Events as writers give them: checked and encoded before anything is changed. */
 import { VarveError } from '../../errors.js';
 import type { CodecRegistry } from './codec-registry.js';
-import type { PreparedEvent } from './commit-lane.js';
 import { encodeEnvelope, type IdMaker, parseId } from './envelope.js';
 import { jsonCodec, jsonText } from './json-codec.js';
+import type { PreparedEvent } from './stream-write.js';
 
 export interface EventInput<Data = unknown> {
   /** UUID; made where it is not given. Appending the same ids again changes nothing and has the first result. */

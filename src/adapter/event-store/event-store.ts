@@ -1,76 +1,49 @@
 /**
  * The event store: streams of events on a log. See docs/event-store.md for what it is and how it is used.
  *
- * This file is what users hold: it checks what it is given before anything is touched. The work is done beside it.
+ * This file is what users hold, and what they read about it. The work is done beside it, one file for each thing that the
+ * store does; there, too, what is given is checked before anything is touched.
  */
 import type { LogEmitter } from '../../events.js';
-import { openLog } from '../../log.js';
-import { type Ack, callback, checkAll, integer, invalid, oneOf, resolveAck } from '../../options.js';
+import { type Ack, invalid, resolveAck } from '../../options.js';
 import type { Stats } from '../../stats.js';
-import { eitherSignal, LiveStream, PullStream } from '../../streams/pull-stream.js';
+import type { LiveStream, PullStream } from '../../streams/pull-stream.js';
 import { Aggregate, type AggregateOptions } from './aggregate.js';
-import { type BackupReport, backup, refuseIncomplete } from './backup.js';
-import { tellingDisk } from './backup-files.js';
-import { checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
+import { append, appendToStreams, prepareWrite, toResult } from './append-events.js';
+import type { BackupReport } from './backup.js';
+import type { StoredCheckpoint } from './checkpoints.js';
 import type { EventCodec } from './codec.js';
-import { makeCodecRegistry } from './codec-registry.js';
-import type { Append, Committed, PreparedEvent, StreamWrite } from './commit-lane.js';
-import { appendTransaction, durable } from './commit-transaction.js';
 import type { Consumer } from './consumer.js';
-import { type ConsumeOptions, planConsumer } from './consumer-options.js';
+import type { ConsumeOptions } from './consumer-options.js';
 import { Consumers } from './consumers.js';
-import type { IdMaker } from './envelope.js';
-import { checkFilter } from './event-filter.js';
-import { checkStream, type EventInput, idMaker, prepareEvent } from './event-input.js';
-import {
-  type AllFrom,
-  APPENDS_CHECKS,
-  type AppendToStreamOptions,
-  type AppendToStreamResult,
-  anything,
-  BACKUP_CHECKS,
-  type BackupOptions,
-  checkEventStoreOptions,
-  type EventStoreOptions,
-  EXPORT_CHECKS,
-  type ExportOptions,
-  IMPORT_CHECKS,
-  type ImportOptions,
-  LIST_CHECKS,
-  type ListStreamsOptions,
-  PURGE_CHECKS,
-  type PurgeOptions,
-  READ_ALL_CHECKS,
-  READ_STREAM_CHECKS,
-  type ReadAllOptions,
-  type ReadStreamOptions,
-  revision,
-  SCAVENGE_CHECKS,
-  type ScavengeOptions,
-  type StreamAppend,
-  type StreamAppendResult,
-  SUBSCRIBE_CHECKS,
-  SUBSCRIBE_TO_STREAM_CHECKS,
-  type SubscribeOptions,
-  type SubscribeToStreamOptions,
-  schemaVersion,
-  signalOption,
+import { checkpointAt, durableCheckpoint } from './cursors.js';
+import { checkStream, type EventInput } from './event-input.js';
+import type {
+  AppendToStreamOptions,
+  AppendToStreamResult,
+  BackupOptions,
+  ExportOptions,
+  ImportOptions,
+  ListStreamsOptions,
+  PurgeOptions,
+  ReadAllOptions,
+  ReadStreamOptions,
+  ScavengeOptions,
+  StreamAppend,
+  StreamAppendResult,
+  SubscribeOptions,
+  SubscribeToStreamOptions,
 } from './event-store-options.js';
-import { checkExpectedRevision, type ExpectedRevision, tombstoned, wrongRevision } from './expected-revision.js';
-import { followAll, followStream } from './follow-events.js';
+import type { ExpectedRevision } from './expected-revision.js';
+import { subscribeToAll, subscribeToStream } from './follow-events.js';
+import { Maintenance } from './maintenance.js';
 import type { ParkedEvent, ReplayHandler, ReplayResult } from './parking-lot.js';
-import { checkPosition, formatCheckpoint, parseCheckpoint, parsePosition } from './position.js';
-import { type PurgeReport, purge } from './purge.js';
-import {
-  type Cursors,
-  durableRevision,
-  readAllEvents,
-  readStreamEvents,
-  seekPosition,
-  streamNotFound,
-} from './read-events.js';
+import { formatCheckpoint } from './position.js';
+import type { PurgeReport } from './purge.js';
+import { readAll } from './read-all.js';
+import { readStream, streamHead } from './read-stream.js';
 import type { RecordedEvent } from './recorded-event.js';
-import { type ScavengeReport, scavenge } from './scavenge.js';
+import type { ScavengeReport } from './scavenge.js';
 import {
   type SaveSnapshotResult,
   type Snapshot,
@@ -79,86 +52,38 @@ import {
   type SnapshotQuery,
   Snapshots,
 } from './snapshots.js';
-import { otherPartitions, StoreCore } from './store-core.js';
-import { LIST_START, type ListedStream, listStreams, parseListPlace, type StreamPage } from './stream-list.js';
-import { checkMetadata, metadataWrite, type StreamMetadataInput } from './stream-metadata.js';
-import { exists, type StreamMetadata, type StreamState } from './stream-state.js';
+import type { StoreCore } from './store-core.js';
+import {
+  beginStreamAt,
+  deleteStream,
+  getMetadata,
+  setMetadata,
+  tombstoneStream,
+  truncateStream,
+} from './stream-lifespan.js';
+import { type ListedStream, listStreams, type StreamPage, streams } from './stream-list.js';
+import type { StreamMetadataInput } from './stream-metadata.js';
+import type { StreamMetadata } from './stream-state.js';
+import type { Committed } from './stream-write.js';
 import { SystemStreams } from './system-streams.js';
-import { exportLines } from './transfer-export.js';
-import { type ImportProgress, importLines, type Lines } from './transfer-import.js';
-
-const MIB = 1024 * 1024;
-const PARTITIONS_SETTING = 'eventStore.partitions';
-const CODECS_SETTING = 'eventStore.codecs';
-/** The first page of a segment is its header. */
-const SEGMENT_HEADER_BYTES = 4096;
-/** A batch takes this part of the rest at most, so that batches fit where a segment ends. */
-const BATCHES_PER_SEGMENT = 4;
-/** A batch is one frame, which is read as a whole to find one event in it. Only an append that is larger has more. */
-const MAX_BATCH_BYTES = 24 * 1024;
-
-/**
- * Opens the event store in `directory`, which is created if it is missing.
- *
- * ```ts
- * const store = await openEventStore({ directory: './data' });
- * await store.appendToStream('cart-42', [{ type: 'ItemAdded', data: { sku: 'a' } }], { expectedRevision: 'noStream' });
- * for await (const event of store.readStream('cart-42')) console.log(event.revision, event.type, event.data);
- * await store.close();
- * ```
- *
- * Rejects with what `openLog` and `log.partition` reject with, and `ERR_VARVE_INVALID_OPTION` for another number of
- * partitions than the store was made with.
- */
-export async function openEventStore(options: EventStoreOptions): Promise<EventStore> {
-  const { logOptions, decoding } = checkEventStoreOptions(options);
-  const { partitions, codec, headCacheBytes, eventCacheBytes, streamIndexCacheBytes } = options;
-  const log = await openLog(logOptions);
-  try {
-    const { storage } = log;
-    await refuseIncomplete(storage.disk, log.directory);
-    const kept = storage.setting(PARTITIONS_SETTING);
-    const number = partitions ?? (typeof kept === 'number' ? kept : 1);
-    if (kept !== undefined && kept !== number) throw otherPartitions(Number(kept), number);
-    const names = storage.setting(CODECS_SETTING);
-    const codecs = makeCodecRegistry(codec, typeof names === 'string' ? JSON.parse(names) : []);
-    const segmentSize = logOptions.segmentSize ?? 64 * MIB;
-    const core = await StoreCore.open(log, {
-      partitions: number,
-      decoding: { ...decoding, codecs },
-      headCacheBytes: headCacheBytes ?? 16 * MIB,
-      eventCacheBytes: eventCacheBytes ?? 16 * MIB,
-      streamIndexCacheBytes: streamIndexCacheBytes ?? 32 * MIB,
-      maxQueuedAppends: logOptions.maxQueuedAppends ?? 65_536,
-      batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor((segmentSize - SEGMENT_HEADER_BYTES) / BATCHES_PER_SEGMENT)),
-    });
-    if (kept === undefined) await storage.keepSetting(PARTITIONS_SETTING, number);
-    const customNames = JSON.stringify(codecs.customNames);
-    if (customNames !== (names ?? '[]')) await storage.keepSetting(CODECS_SETTING, customNames);
-    return new EventStore(core);
-  } catch (error) {
-    await log.close().catch(anything); // what is wrong is told by the error that led here
-    throw error;
-  }
-}
+import { exportEvents } from './transfer-export.js';
+import { type ImportProgress, importEvents, type Lines } from './transfer-import.js';
 
 export class EventStore {
   readonly #core: StoreCore;
-  readonly #makeId: IdMaker;
   readonly #system: SystemStreams;
   readonly #consumers: Consumers;
   readonly #snapshots: Snapshots;
+  readonly #maintenance: Maintenance;
   #closing: Promise<void> | undefined;
-  #maintenance: Promise<unknown> = Promise.resolve();
 
   /** Event stores come from `openEventStore`. */
   constructor(core: StoreCore) {
     this.#core = core;
-    const { disk } = core.engine.storage;
-    this.#makeId = idMaker((length) => disk.randomBytes(length));
-    this.#system = new SystemStreams(core, this.#makeId);
+    this.#system = new SystemStreams(core);
     this.#consumers = new Consumers(this.#system);
     this.#snapshots = new Snapshots(this.#system);
+    this.#maintenance = new Maintenance(core);
   }
 
   get directory(): string {
@@ -207,9 +132,10 @@ export class EventStore {
       this.#core.refuseClosed();
       checkStream(stream);
       const ack = options === NO_OPTIONS ? 'durable' : ackOf(options);
-      const write = this.#write(stream, events, options.expectedRevision, true);
+      if (Array.isArray(events) && events.length === 0) throw invalid('events', [], 'at least one event');
+      const write = prepareWrite(this.#core, stream, events, options.expectedRevision);
       const told = ([committed]: readonly Committed[]) => resolve(toResult(committed as Committed));
-      this.#append([write], ack, told, reject);
+      append(this.#core, [write], ack, told, reject);
     });
   }
 
@@ -217,123 +143,38 @@ export class EventStore {
    * Appends to several streams, in any partitions: all of it or nothing, after any crash. A stream without events is only
    * checked. Resolves when all is durable, with one result for each, in order. Rejects as `appendToStream` does.
    */
-  async appendToStreams(appends: readonly StreamAppend[]): Promise<StreamAppendResult[]> {
-    this.#core.refuseClosed();
-    if (!Array.isArray(appends) || appends.length === 0) throw invalid('appends', appends, 'an array of at least one');
-    const writes = appends.map((append, i) => {
-      checkAll(append, APPENDS_CHECKS, `appends[${i}]`);
-      const { stream, events = [], expectedRevision } = append;
-      checkStream(stream);
-      return this.#write(stream, events, expectedRevision, false);
-    });
-    const streams = new Set(writes.map(({ stream }) => stream));
-    if (streams.size < writes.length) throw invalid('appends', 'naming a stream twice', 'one entry for each stream');
-    if (writes.every(({ events }) => events.length === 0))
-      throw invalid('appends', 'without events', 'at least one event');
-    const committed = await new Promise<readonly Committed[]>((resolve, reject) => {
-      this.#append(writes, 'durable', resolve, reject);
-    });
-    return writes.map(({ stream }, i) => ({ stream, ...toResult(committed[i] as Committed) }));
+  appendToStreams(appends: readonly StreamAppend[]): Promise<StreamAppendResult[]> {
+    return appendToStreams(this.#core, appends);
   }
 
   /** Resolves when what is written of a stream is durable, so that reading sees it. Rejects as appending does. */
   async whenDurable(stream: string): Promise<void> {
     this.#core.refuseClosed();
     checkStream(stream, true);
-    await durable(this.#core.partitionOf(stream).log);
-  }
-
-  #write(
-    stream: string,
-    given: EventInput | readonly EventInput[],
-    expectedRevision: ExpectedRevision | undefined,
-    some: boolean,
-  ): StreamWrite {
-    const list = (Array.isArray(given) ? given : [given]) as readonly EventInput[];
-    if (some && list.length === 0) throw invalid('events', [], 'at least one event');
-    const { options } = this.#core;
-    const events = new Array<PreparedEvent>(list.length);
-    let idsGiven = list.length > 0;
-    for (let i = 0; i < list.length; i++) {
-      const event = list[i] as EventInput;
-      events[i] = prepareEvent(stream, event, i, options.decoding.codecs, options.partitions, this.#makeId);
-      if (event.id === undefined) idsGiven = false;
-    }
-    return { stream, expected: checkExpectedRevision(expectedRevision), events, idsGiven };
-  }
-
-  #append(writes: readonly StreamWrite[], ack: Ack, resolve: Append['resolve'], reject: Append['reject']): void {
-    const { lane } = this.#core.partitionOf((writes[0] as StreamWrite).stream);
-    let bytes = 0;
-    for (const { stream, events } of writes) {
-      if (this.#core.partitionOf(stream).lane !== lane) {
-        appendTransaction(this.#core, writes).then(resolve, reject);
-        return;
-      }
-      for (const event of events) bytes += event.bytes.length;
-    }
-    lane.push({ writes, bytes, written: ack === 'written', resolve, reject });
+    await this.#core.partitionOf(stream).log.whenDurable();
   }
 
   // Reading
 
   /** The durable events of a stream, in order of revision. Options are checked at once, reading begins with iterating. */
   readStream(stream: string, options: ReadStreamOptions = {}): PullStream<RecordedEvent> {
-    checkStream(stream, true);
-    checkAll(options, READ_STREAM_CHECKS, 'options');
-    const backward = options.direction === 'backwards';
-    const { fromRevision, toRevision } = options;
-    const [low, high] = backward ? [toRevision, fromRevision] : [fromRevision, toRevision];
-    return new PullStream((signal) =>
-      readStreamEvents(this.#core, stream, {
-        from: low === undefined ? 0 : Number(low),
-        to: high === undefined ? Number.MAX_SAFE_INTEGER : Number(high),
-        backward,
-        maxCount: options.maxCount ?? Number.MAX_SAFE_INTEGER,
-        ifMissing: options.ifMissing ?? 'empty',
-        signal: eitherSignal(options.signal, signal),
-      }),
-    );
+    return readStream(this.#core, stream, options);
   }
 
   /** The durable events of all streams, in order of position. */
   readAll(options: ReadAllOptions = {}): PullStream<RecordedEvent> {
-    checkAll(options, READ_ALL_CHECKS, 'options');
-    const filter = checkFilter(options.filter);
-    const backward = options.direction === 'backwards';
-    const from = this.#checkFrom(options.from ?? (backward ? 'end' : 'start'));
-    const { maxCount = Number.MAX_SAFE_INTEGER } = options;
-    const core = this.#core;
-    return new PullStream(async function* (ending) {
-      const signal = eitherSignal(options.signal, ending);
-      signal?.throwIfAborted();
-      core.refuseClosed();
-      const upTo = core.visiblePosition;
-      const cursors = await cursorsOf(core, from, backward);
-      let left = maxCount;
-      if (left === 0) return;
-      for await (const batch of readAllEvents(core, { cursors, upTo, backward, filter, signal })) {
-        yield batch.length > left ? batch.slice(0, left) : batch;
-        left -= batch.length;
-        if (left <= 0) return;
-      }
-    });
+    return readAll(this.#core, options);
   }
 
   /**
    * The stream's newest revision and metadata; undefined where there is no stream that can be read. With `visibility`
    * 'durable' (default 'written') it is the newest that `readStream` shows: what was read up to it is all that there is.
    */
-  async streamHead(
+  streamHead(
     stream: string,
     options: { visibility?: Ack } = {},
   ): Promise<{ revision: bigint; metadata: StreamMetadata } | undefined> {
-    this.#core.refuseClosed();
-    checkStream(stream, true);
-    checkAll(options, { visibility: oneOf('durable', 'written') }, 'options');
-    const state = await this.#core.state(stream);
-    const head = options.visibility === 'durable' ? await durableRevision(this.#core, stream) : state.head;
-    return exists(state, head) ? { revision: BigInt(head), metadata: state.metadata } : undefined;
+    return streamHead(this.#core, stream, options);
   }
 
   async streamExists(stream: string): Promise<boolean> {
@@ -348,51 +189,27 @@ export class EventStore {
     this.#core.refuseClosed();
     checkStream(stream, true);
     await this.#system.settled(stream);
-    return BigInt((await this.#core.state(stream)).head);
+    return BigInt((await this.#core.states.of(stream)).head);
   }
 
   /**
    * A page of the streams that can be read, in the order of their first events: partition by partition. Streams that are
    * made meanwhile do not disturb it; a purge may move a stream behind others, where it comes up again.
    */
-  async listStreams(options: ListStreamsOptions = {}): Promise<StreamPage> {
-    this.#core.refuseClosed();
-    checkAll(options, LIST_CHECKS, 'options');
-    const { prefix = '', after, limit = 1000, system = false } = options;
-    const place = after === undefined ? LIST_START : parseListPlace(after, this.partitions);
-    return listStreams(this.#core, { prefix, after: place, limit, system });
+  listStreams(options: ListStreamsOptions = {}): Promise<StreamPage> {
+    return listStreams(this.#core, options);
   }
 
   /** All of them, page by page; `limit` is that of a page. */
   streams(options: ListStreamsOptions = {}): PullStream<ListedStream> {
-    checkAll(options, LIST_CHECKS, 'options');
-    const page = (after: string | undefined) => this.listStreams(after === undefined ? options : { ...options, after });
-    return new PullStream(async function* (signal) {
-      let after = options.after;
-      do {
-        signal?.throwIfAborted();
-        const { streams, next } = await page(after);
-        if (streams.length > 0) yield [...streams];
-        after = next;
-      } while (after !== undefined);
-    });
+    return streams(this.#core, options);
   }
 
   // Subscribing
 
   /** Everything that fits, then what comes: an RxJS observable and an async iterable. */
   subscribeToAll(options: SubscribeOptions = {}): LiveStream<RecordedEvent> {
-    checkAll(options, SUBSCRIBE_CHECKS, 'options');
-    const filter = checkFilter(options.filter);
-    const from = this.#checkFrom(options.from ?? 'start');
-    const core = this.#core;
-    // Where the end is is decided now, not when somebody begins to iterate.
-    const end = from === 'end' ? core.partitions.map(({ log }) => log.durableLsn + 1) : undefined;
-    return new LiveStream(async function* (ending) {
-      core.refuseClosed();
-      const cursors = end === undefined ? await cursorsOf(core, from, false) : [...end];
-      yield* followAll(core, cursors, filter, eitherSignal(options.signal, ending));
-    });
+    return subscribeToAll(this.#core, options);
   }
 
   /** Everything in the streams of a category: those whose ids begin with it and a dash. */
@@ -402,33 +219,18 @@ export class EventStore {
 
   /** One stream's events, then those that come. The stream need not exist yet. */
   subscribeToStream(stream: string, options: SubscribeToStreamOptions = {}): LiveStream<RecordedEvent> {
-    checkStream(stream, true);
-    checkAll(options, SUBSCRIBE_TO_STREAM_CHECKS, 'options');
-    const { from = 'start' } = options;
-    if (from !== 'start' && from !== 'end') revision(from, 'from');
-    const core = this.#core;
-    const end = from === 'end' ? durableRevision(core, stream).then((last) => last + 1) : undefined;
-    end?.catch(anything); // whoever iterates is told
-    return new LiveStream(async function* (ending) {
-      core.refuseClosed();
-      const next = end === undefined ? (from === 'start' ? 0 : Number(from)) : await end;
-      yield* followStream(core, stream, next, eitherSignal(options.signal, ending));
-    });
+    return subscribeToStream(this.#core, stream, options);
   }
 
   /** A checkpoint behind everything that is durable now: `{ from: { checkpoint } }` reads on from there. */
   checkpoint(): string {
-    return formatCheckpoint(this.#core.partitions.map(({ log }) => log.durableLsn));
+    return formatCheckpoint(durableCheckpoint(this.#core));
   }
 
   /** A checkpoint behind everything up to a position, that one included, as far as it is durable. */
   async checkpointAt(position: bigint | string): Promise<string> {
     this.#core.refuseClosed();
-    const upTo = this.#checkFrom(position);
-    if (typeof upTo !== 'number') throw invalid('position', position, 'a position');
-    const cursors = await cursorsOf(this.#core, upTo + 1, false);
-    const { partitions } = this.#core;
-    return formatCheckpoint(partitions.map(({ log }, i) => Math.min((cursors[i] as number) - 1, log.durableLsn)));
+    return formatCheckpoint(await checkpointAt(this.#core, position));
   }
 
   // Durable consumers
@@ -438,65 +240,37 @@ export class EventStore {
    * docs/event-store-consumers.md. Of several consumers of one name one runs, the others wait for it to end.
    */
   consume(options: ConsumeOptions): Consumer {
-    this.#core.refuseClosed();
-    const plan = planConsumer(options);
-    const from = this.#checkFrom(options.from ?? 'start');
-    const core = this.#core;
-    const ends = () => core.partitions.map(({ log }) => log.durableLsn);
-    const end = ends(); // now, not when the lease is granted
-    return this.#consumers.start(plan, async () => {
-      if (from === 'end') return end;
-      // What is not durable may come to nothing: the next events would be in its place.
-      const durableEnds = ends();
-      return (await cursorsOf(core, from, false)).map((cursor, i) => Math.min(cursor - 1, durableEnds[i] as number));
-    });
+    return this.#consumers.consume(options);
   }
 
   /** The newest checkpoint that is stored under a name; undefined where there is none. */
-  async readCheckpoint(name: string): Promise<StoredCheckpoint | undefined> {
-    this.#core.refuseClosed();
-    return this.#consumers.checkpoints.read(checkConsumerName(name));
+  readCheckpoint(name: string): Promise<StoredCheckpoint | undefined> {
+    return this.#consumers.readCheckpoint(name);
   }
 
   /**
    * Stores a checkpoint, durably. A consumer of this name that is running fails when it stores its next one. Rejects with
    * `ERR_VARVE_CHECKPOINT_CONFLICT` (`expected`, `actual`).
    */
-  async writeCheckpoint(
+  writeCheckpoint(
     name: string,
     checkpoint: string,
     options: { expectedRevision?: ExpectedRevision } = {},
   ): Promise<{ revision: bigint }> {
-    this.#core.refuseClosed();
-    checkConsumerName(name);
-    checkAll(options, { expectedRevision: anything }, 'options');
-    const { checkpoints } = this.#consumers;
-    const expected = checkExpectedRevision(options.expectedRevision);
-    const [committed] = await checkpoints.write(name, checkpoints.check(checkpoint), expected);
-    return { revision: revisionOf(committed as Committed) };
+    return this.#consumers.writeCheckpoint(name, checkpoint, options);
   }
 
   /** What a consumer's handler could not deal with, oldest first. */
   parkedEvents(name: string, options: { signal?: AbortSignal } = {}): PullStream<ParkedEvent> {
-    const lot = this.#consumers.lot(checkConsumerName(name));
-    checkAll(options, { signal: signalOption }, 'options');
-    return new PullStream((ending) => lot.list(eitherSignal(options.signal, ending)));
+    return this.#consumers.parkedEvents(name, options);
   }
 
   /**
    * Hands parked events to a handler, oldest first. Those that it deals with are parked no longer; those for which it
    * throws stay, and are in the result.
    */
-  async replayParked(
-    name: string,
-    handler: ReplayHandler,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<ReplayResult> {
-    this.#core.refuseClosed();
-    checkConsumerName(name);
-    callback(handler, 'handler');
-    checkAll(options, { signal: signalOption }, 'options');
-    return this.#consumers.lot(name).replay(handler, options.signal);
+  replayParked(name: string, handler: ReplayHandler, options: { signal?: AbortSignal } = {}): Promise<ReplayResult> {
+    return this.#consumers.replayParked(name, handler, options);
   }
 
   // Snapshots
@@ -509,57 +283,28 @@ export class EventStore {
    * Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_STREAM_TOMBSTONED`, `ERR_VARVE_INVALID_EVENT`,
    * `ERR_VARVE_INVALID_OPTION` (also for a revision that the stream does not have), and as `appendToStream` does.
    */
-  async saveSnapshot(
-    stream: string,
-    snapshot: SnapshotInput,
-    options: { keep?: number } = {},
-  ): Promise<SaveSnapshotResult> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    checkAll(snapshot, { revision, state: anything, schemaVersion }, 'snapshot');
-    revision(snapshot.revision, 'snapshot.revision');
-    checkAll(options, { keep: integer(1, 1_000_000) }, 'options');
-    return this.#snapshots.save(stream, snapshot, options.keep);
+  saveSnapshot(stream: string, snapshot: SnapshotInput, options: { keep?: number } = {}): Promise<SaveSnapshotResult> {
+    return this.#snapshots.save(stream, snapshot, options);
   }
 
   /** The snapshot at the highest revision, at or before one if that is asked for. A deleted stream has none. */
-  async readSnapshot<State = unknown>(
-    stream: string,
-    options: SnapshotQuery = {},
-  ): Promise<Snapshot<State> | undefined> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    checkAll(options, { atOrBefore: revision, schemaVersion }, 'options');
+  readSnapshot<State = unknown>(stream: string, options: SnapshotQuery = {}): Promise<Snapshot<State> | undefined> {
     return this.#snapshots.read<State>(stream, options);
   }
 
   /** By revision, ascending. */
-  async listSnapshots(stream: string): Promise<SnapshotInfo[]> {
-    this.#core.refuseClosed();
-    checkStream(stream);
+  listSnapshots(stream: string): Promise<SnapshotInfo[]> {
     return this.#snapshots.list(stream);
   }
 
   /** Deletes the snapshots before a revision. */
-  async deleteSnapshots(stream: string, options: { before: bigint }): Promise<void> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    checkAll(options, { before: revision }, 'options');
-    revision(options.before, 'before');
-    await this.#snapshots.delete(stream, options.before);
+  deleteSnapshots(stream: string, options: { before: bigint }): Promise<void> {
+    return this.#snapshots.delete(stream, options);
   }
 
   /** A stream as a state that decides. Throws `ERR_VARVE_INVALID_OPTION`. */
   aggregate<State>(options: AggregateOptions<State>): Aggregate<State> {
     return new Aggregate(this, (stream) => this.#system.settled(stream), options);
-  }
-
-  #checkFrom(from: AllFrom): CheckedFrom {
-    if (from === 'start' || from === 'end') return from;
-    if (typeof from === 'bigint') return Number(checkPosition(from));
-    if (typeof from === 'string') return Number(parsePosition(from));
-    if (typeof from === 'object' && from !== null) return { lsns: parseCheckpoint(from.checkpoint, this.partitions) };
-    throw invalid('from', from, "'start', 'end', a position or a checkpoint");
   }
 
   // Export and import
@@ -569,17 +314,7 @@ export class EventStore {
    * What is appended after the reading has begun is not in it.
    */
   exportEvents(options: ExportOptions = {}): PullStream<string> {
-    checkAll(options, EXPORT_CHECKS, 'options');
-    const filter = checkFilter(options.filter);
-    const from = this.#checkFrom(options.from ?? 'start');
-    const { onProgress } = options;
-    const core = this.#core;
-    return new PullStream(async function* (ending) {
-      const signal = eitherSignal(options.signal, ending);
-      signal?.throwIfAborted();
-      core.refuseClosed();
-      yield* exportLines(core, { cursors: await cursorsOf(core, from, false), filter, signal, onProgress });
-    });
+    return exportEvents(this.#core, options);
   }
 
   /**
@@ -589,11 +324,8 @@ export class EventStore {
    * Rejects with `ERR_VARVE_INVALID_EVENT` (`line`) for a line that is malformed, or does not go on where its stream ends,
    * or is another event than the one that is there; what came before it has been imported. And as appending does.
    */
-  async importEvents(lines: Lines, options: ImportOptions = {}): Promise<ImportProgress> {
-    this.#core.refuseClosed();
-    checkAll(options, IMPORT_CHECKS, 'options');
-    const { batch = 512, signal, onProgress } = options;
-    return importLines(this.#core, lines, { batch, signal, onProgress });
+  importEvents(lines: Lines, options: ImportOptions = {}): Promise<ImportProgress> {
+    return importEvents(this.#core, lines, options);
   }
 
   /**
@@ -603,22 +335,14 @@ export class EventStore {
    * Rejects with `ERR_VARVE_BACKUP` (`path`), `ERR_VARVE_INVALID_OPTION`, `ERR_VARVE_LOCKED`, and what the disk says. A
    * backup that was interrupted is refused by `openEventStore` and `restoreBackup`; making it again completes it.
    */
-  async backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
-    this.#core.refuseClosed();
-    if (typeof directory !== 'string' || directory === '') throw invalid('directory', directory, 'a path');
-    checkAll(options, BACKUP_CHECKS, 'options');
-    const { signal, onProgress } = options;
-    return this.#inTurn(() =>
-      tellingDisk('The backup', directory, backup(this.#core, { directory, signal, onProgress })),
-    );
+  backup(directory: string, options: BackupOptions = {}): Promise<BackupReport> {
+    return this.#maintenance.backup(directory, options);
   }
 
   // Metadata and deletion
 
-  async getStreamMetadata(stream: string): Promise<StreamMetadata> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    return (await this.#core.state(stream)).metadata;
+  getStreamMetadata(stream: string): Promise<StreamMetadata> {
+    return getMetadata(this.#core, stream);
   }
 
   /**
@@ -631,34 +355,15 @@ export class EventStore {
     metadata: StreamMetadataInput,
     options: { expectedRevision?: ExpectedRevision } = {},
   ): Promise<AppendToStreamResult> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    const given = checkMetadata(metadata);
-    checkAll(options, { expectedRevision: anything }, 'options');
-    const expected = checkExpectedRevision(options.expectedRevision);
-    const { lane } = this.#core.partitionOf(stream);
-    const committed = await lane.change(stream, 'any', ({ metadata: { head } }) =>
-      this.#metadataWrite(stream, head === undefined ? given : { ...given, head }, expected),
-    );
-    return toResult(committed);
+    return toResult(await setMetadata(this.#core, stream, metadata, options));
   }
 
   /**
    * Gives up the events before `revisionToKeep`; all there are, at most. What was given up before stays so. Rejects as
    * `deleteStream` does.
    */
-  async truncateStream(stream: string, revisionToKeep: bigint): Promise<void> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    revision(revisionToKeep, 'revisionToKeep');
-    const wanted = Number(revisionToKeep);
-    await this.#changeMetadata(
-      stream,
-      ({ head, metadata: { truncateBefore = 0 } }) => ({
-        truncateBefore: Math.max(truncateBefore, Math.min(wanted, head + 1)),
-      }),
-      {},
-    );
+  truncateStream(stream: string, revisionToKeep: bigint): Promise<void> {
+    return truncateStream(this.#core, stream, revisionToKeep);
   }
 
   /**
@@ -666,19 +371,8 @@ export class EventStore {
    * where its next event has this revision or a later one. Rejects with `ERR_VARVE_WRONG_REVISION` where it has events,
    * and `ERR_VARVE_STREAM_TOMBSTONED`.
    */
-  async beginStreamAt(stream: string, first: bigint): Promise<void> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    revision(first, 'first');
-    await this.#system.insert(stream, async () => {
-      const state = await this.#core.state(stream);
-      const { metadata, nextHead } = state;
-      if (metadata.tombstoned) throw tombstoned(stream);
-      if (nextHead + 1 >= first) return [];
-      // Events of which the disk has none are known by their newest revision in the metadata alone.
-      if (nextHead !== (metadata.head ?? -1)) throw wrongRevision(stream, 'noStream', state);
-      return [this.#metadataWrite(stream, { ...metadata, truncateBefore: Number(first), head: Number(first) - 1 })];
-    });
+  beginStreamAt(stream: string, first: bigint): Promise<void> {
+    return beginStreamAt(this.#core, stream, first);
   }
 
   /**
@@ -686,32 +380,13 @@ export class EventStore {
    * revision. Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_STREAM_TOMBSTONED`, and `ERR_VARVE_WRONG_REVISION`
    * if a revision is expected.
    */
-  async deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    await this.#changeMetadata(stream, ({ head }) => ({ truncateBefore: head + 1, deletedBefore: head + 1 }), options);
+  deleteStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
+    return deleteStream(this.#core, stream, options);
   }
 
   /** Deletes a stream for ever: it can never be appended to again. Rejects as `deleteStream` does. */
-  async tombstoneStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
-    this.#core.refuseClosed();
-    checkStream(stream);
-    await this.#changeMetadata(stream, () => ({ tombstoned: true }), options);
-  }
-
-  async #changeMetadata(
-    stream: string,
-    change: (state: StreamState) => Partial<StreamMetadata>,
-    options: { expectedRevision?: ExpectedRevision },
-  ): Promise<void> {
-    checkAll(options, { expectedRevision: anything }, 'options');
-    const { expectedRevision } = options;
-    const { lane } = this.#core.partitionOf(stream);
-    await lane.change(stream, checkExpectedRevision(expectedRevision), (state) => {
-      if (expectedRevision === undefined && !exists(state)) throw streamNotFound(stream);
-      const metadata = { ...state.metadata, ...change(state) };
-      return this.#metadataWrite(stream, metadata);
-    });
+  tombstoneStream(stream: string, options: { expectedRevision?: ExpectedRevision } = {}): Promise<void> {
+    return tombstoneStream(this.#core, stream, options);
   }
 
   /**
@@ -720,18 +395,8 @@ export class EventStore {
    * at a time. Rejects as appending and reading do, with what the hooks throw, and with the signal's reason; what was
    * given up before stays so.
    */
-  async purge(options: PurgeOptions = {}): Promise<PurgeReport> {
-    this.#core.refuseClosed();
-    checkAll(options, PURGE_CHECKS, 'options');
-    const { dryRun = false, floor, system = false, archive, signal, onProgress } = options;
-    const from = floor === undefined ? undefined : this.#checkFrom(floor);
-    if (from === 'start' || from === 'end') throw invalid('floor', floor, 'a position or a checkpoint');
-    const metadataWrite = (stream: string, metadata: StreamMetadata) => this.#metadataWrite(stream, metadata);
-    return this.#inTurn(async () => {
-      const cursors = from === undefined ? undefined : await cursorsOf(this.#core, from, false);
-      const floors = this.#core.partitions.map((_, i) => ({ lsn: (cursors?.[i] ?? 1) - 1, system }));
-      return purge(this.#core, { dryRun, floors, archive, signal, onProgress, metadataWrite });
-    });
+  purge(options: PurgeOptions = {}): Promise<PurgeReport> {
+    return this.#maintenance.purge(options);
   }
 
   /**
@@ -740,26 +405,8 @@ export class EventStore {
    * subscribes notices. See docs/event-store-retention.md. One purge, scavenge or backup runs at a time. Rejects as
    * appending and reading do, with what the hooks throw, and with the signal's reason; what was done before stays so.
    */
-  async scavenge(options: ScavengeOptions = {}): Promise<ScavengeReport> {
-    this.#core.refuseClosed();
-    checkAll(options, SCAVENGE_CHECKS, 'options');
-    const { dryRun = false, threshold = 0.5, maxBytesPerSecond = Number.POSITIVE_INFINITY } = options;
-    const { archive, signal, onProgress } = options;
-    const metadataWrite = (stream: string, metadata: StreamMetadata) => this.#metadataWrite(stream, metadata);
-    const request = { dryRun, threshold, maxBytesPerSecond, archive, signal, onProgress, metadataWrite };
-    return this.#inTurn(() => tellingDisk('Scavenging', this.directory, scavenge(this.#core, request)));
-  }
-
-  /** Work that moves or copies segments, one after the other. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#maintenance.then(work);
-    this.#maintenance = done.catch(anything); // told to whoever asked for it
-    return done;
-  }
-
-  #metadataWrite(stream: string, metadata: StreamMetadata, expected: ExpectedRevision = 'any'): StreamWrite {
-    const { partitions } = this.#core.options;
-    return metadataWrite(stream, metadata, { expected, partitions, makeId: this.#makeId });
+  scavenge(options: ScavengeOptions = {}): Promise<ScavengeReport> {
+    return this.#maintenance.scavenge(options);
   }
 
   /**
@@ -778,33 +425,12 @@ export class EventStore {
   async #close(): Promise<void> {
     this.#core.end();
     // Maintenance ends at its next step; or, like appends, with the log, where it waits for space.
-    await this.#core.close(Promise.all([this.#maintenance, this.#consumers.close()]));
+    await this.#core.close(Promise.all([this.#maintenance.idle(), this.#consumers.close()]));
   }
-}
-
-type CheckedFrom = 'start' | 'end' | number | { readonly lsns: readonly number[] };
-
-async function cursorsOf(core: StoreCore, from: CheckedFrom, backward: boolean): Promise<Cursors> {
-  if (from === 'start') return core.partitions.map(({ log }) => log.oldestLsn);
-  if (from === 'end') return core.partitions.map(({ log }) => log.durableLsn + 1);
-  if (typeof from === 'number') return seekPosition(core, backward ? from + 1 : from);
-  return from.lsns.map((lsn) => lsn + 1);
 }
 
 const NO_OPTIONS: AppendToStreamOptions = {};
 
 function ackOf({ expectedRevision: _, ...rest }: AppendToStreamOptions): Ack {
   return resolveAck(rest);
-}
-
-function toResult({ firstRevision, nextRevision, firstPosition, created, time }: Committed): AppendToStreamResult {
-  const events = nextRevision - firstRevision;
-  const positions = new Array<bigint>(events);
-  for (let i = 0; i < events; i++) positions[i] = BigInt(firstPosition + i);
-  return {
-    nextExpectedRevision: BigInt(nextRevision - 1),
-    positions,
-    createdNewStream: created,
-    created: events === 0 ? undefined : new Date(time),
-  };
 }

@@ -1,6 +1,7 @@
 /** What a writer expects of a stream, checked in the same instant in which the append gets its place. */
 import { VarveError } from '../../errors.js';
 import { exists, type StreamState } from './stream-state.js';
+import type { StreamWrite } from './stream-write.js';
 
 /**
  * `'noStream'`: there is none, or it was deleted. `'newStream'`: there was never one. A bigint: the revision of the newest
@@ -30,6 +31,19 @@ export function isAsExpected(expected: ExpectedRevision, state: StreamState): bo
   if (expected === 'streamExists') return exists(state, head);
   if (expected === 'newStream') return head < 0;
   return BigInt(head) === expected;
+}
+
+/** Throws unless every stream is as expected, and none is tombstoned. */
+export function checkExpected(
+  writes: readonly Pick<StreamWrite, 'stream' | 'expected'>[],
+  states: readonly StreamState[],
+): void {
+  for (let i = 0; i < writes.length; i++) {
+    const { stream, expected } = writes[i] as StreamWrite;
+    const state = states[i] as StreamState;
+    if (state.metadata.tombstoned) throw tombstoned(stream);
+    if (!isAsExpected(expected, state)) throw wrongRevision(stream, expected, state);
+  }
 }
 
 export function wrongRevision(stream: string, expected: ExpectedRevision, state: StreamState): VarveError {

@@ -1,8 +1,20 @@
 /** Following: what is there, then what comes, without a gap and without anything twice. */
 import { VarveError } from '../../errors.js';
-import type { Piece } from '../../streams/pull-stream.js';
-import type { EventFilter } from './event-filter.js';
-import { type Cursors, readAllEvents, readStreamEvents } from './read-events.js';
+import { checkAll } from '../../options.js';
+import { eitherSignal, LiveStream, type Piece } from '../../streams/pull-stream.js';
+import { type Cursors, checkFrom, cursorsBehind, cursorsOf, durableCheckpoint } from './cursors.js';
+import { checkFilter, type EventFilter } from './event-filter.js';
+import { checkStream } from './event-input.js';
+import {
+  anything,
+  revision,
+  SUBSCRIBE_CHECKS,
+  SUBSCRIBE_TO_STREAM_CHECKS,
+  type SubscribeOptions,
+  type SubscribeToStreamOptions,
+} from './event-store-options.js';
+import { readAllEvents } from './read-all.js';
+import { durableRevision, readStreamEvents } from './read-stream.js';
 import type { RecordedEvent } from './recorded-event.js';
 import type { StoreCore } from './store-core.js';
 
@@ -10,6 +22,39 @@ import type { StoreCore } from './store-core.js';
 const FELL_BEHIND_EVENTS = 1024;
 
 type Following = AsyncGenerator<Piece<RecordedEvent>>;
+
+/** Of `subscribeToAll`. */
+export function subscribeToAll(core: StoreCore, options: SubscribeOptions): LiveStream<RecordedEvent> {
+  checkAll(options, SUBSCRIBE_CHECKS, 'options');
+  const filter = checkFilter(options.filter);
+  const from = checkFrom(core, options.from ?? 'start');
+  // Where the end is is decided now, not when somebody begins to iterate.
+  const end = from === 'end' ? durableCheckpoint(core) : undefined;
+  return new LiveStream(async function* (ending) {
+    core.refuseClosed();
+    const cursors = end === undefined ? await cursorsOf(core, from) : cursorsBehind(end);
+    yield* followAll(core, cursors, filter, eitherSignal(options.signal, ending));
+  });
+}
+
+/** Of `subscribeToStream`. */
+export function subscribeToStream(
+  core: StoreCore,
+  stream: string,
+  options: SubscribeToStreamOptions,
+): LiveStream<RecordedEvent> {
+  checkStream(stream, true);
+  checkAll(options, SUBSCRIBE_TO_STREAM_CHECKS, 'options');
+  const { from = 'start' } = options;
+  if (from !== 'start' && from !== 'end') revision(from, 'from');
+  const end = from === 'end' ? durableRevision(core, stream).then((last) => last + 1) : undefined;
+  end?.catch(anything); // whoever iterates is told
+  return new LiveStream(async function* (ending) {
+    core.refuseClosed();
+    const next = end === undefined ? (from === 'start' ? 0 : Number(from)) : await end;
+    yield* followStream(core, stream, next, eitherSignal(options.signal, ending));
+  });
+}
 
 /**
  * Events of all partitions that fit, from the cursors on, for ever. Ends when the store is closed, and rejects with
@@ -57,12 +102,7 @@ async function* allPieces(
 }
 
 /** Events of one stream from a revision on, for ever. Ends as `followAll` does, by the stream's own partition. */
-export function followStream(
-  core: StoreCore,
-  stream: string,
-  from: number,
-  signal: AbortSignal | undefined,
-): Following {
+function followStream(core: StoreCore, stream: string, from: number, signal: AbortSignal | undefined): Following {
   return untilClosed(core, streamPieces(core, stream, from, signal));
 }
 
@@ -78,7 +118,7 @@ async function* streamPieces(
     signal?.throwIfAborted();
     if (core.closed) return;
     const advanced = core.advanced();
-    const { head } = await core.state(stream);
+    const { head } = await core.states.of(stream);
     if (caughtUp && head - next >= FELL_BEHIND_EVENTS) {
       caughtUp = false;
       yield 'fellBehind';

@@ -5,6 +5,7 @@
  * if it were done in one go: the work is done in slices, with a turn of the loop between them.
  */
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Disk, DiskFile } from '../../disk/disk.js';
 import { systemCode, VarveError } from '../../errors.js';
 import { BlockBuilder, type ListPlace, MAX_INLINE_BYTES } from './index-block.js';
@@ -29,8 +30,6 @@ export interface IndexEntry {
   /** LSN − base LSN, each greater than the one before it. */
   readonly postings: ArrayLike<number>;
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * Writes the index of one segment to `path`, replacing what is there: a temporary file (`path` with `.tmp` behind it) →

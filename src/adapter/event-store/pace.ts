@@ -1,4 +1,5 @@
 /** Slows background work down to so many bytes in a second. */
+import { setTimeout } from 'node:timers/promises';
 import type { StoreCore } from './store-core.js';
 
 /** A wait looks as often as this whether it is still wanted, in milliseconds. */
@@ -25,7 +26,7 @@ export class Pace {
       this.#core.refuseClosed();
       const left = this.#free - performance.now();
       if (left <= 0) return;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(left, SLICE_MS)));
+      await setTimeout(Math.min(left, SLICE_MS));
     }
   }
 }

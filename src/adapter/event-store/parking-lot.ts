@@ -5,9 +5,9 @@
  * of type `$unparked` says so. So the stream holds what is parked and little more.
  */
 import { inspect } from 'node:util';
-import type { StreamWrite } from './commit-lane.js';
-import { readStreamEvents } from './read-events.js';
+import { readStreamEvents } from './read-stream.js';
 import type { RecordedEvent } from './recorded-event.js';
+import type { StreamWrite } from './stream-write.js';
 import type { SystemStreams } from './system-streams.js';
 
 /** Characters of an error's message and stack that are kept. */

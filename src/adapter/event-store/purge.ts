@@ -8,7 +8,7 @@
  * the next purge finds nothing to append. No transaction is cut off: one that was not brought to its end is the last
  * record of its partition, and the segment of that one never goes.
  */
-import { carryOver, type MetadataWrite, type NewestHere } from './carry-over.js';
+import { carryOver, type NewestHere } from './carry-over.js';
 import { type Floor, isNewestEvent, isNewestMetadata, judge, type SegmentVerdict } from './retention.js';
 import { removeKept } from './scavenge-unit.js';
 import type { StoreCore, StorePartition } from './store-core.js';
@@ -56,7 +56,6 @@ export interface PurgeRequest {
   readonly archive: ArchiveHook | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: PurgeProgress) => void) | undefined;
-  readonly metadataWrite: MetadataWrite;
 }
 
 interface Candidate extends SegmentVerdict {
@@ -128,11 +127,11 @@ async function giveUp(
   core: StoreCore,
   partition: StorePartition,
   { unit }: Candidate,
-  { archive: hook, metadataWrite, signal }: PurgeRequest,
+  { archive: hook, signal }: PurgeRequest,
 ): Promise<boolean> {
   const { log, keeper } = partition;
   if (hook !== undefined) await archive(core, partition, unit, hook);
-  await carryOver(core, partition, unit.layer, { carried: knownFromHere, metadataWrite, signal });
+  await carryOver(core, partition, unit.layer, { carried: knownFromHere, signal });
   if (unit.kept !== undefined) {
     await removeKept(partition, unit.kept);
     return true;

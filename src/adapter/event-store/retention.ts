@@ -44,10 +44,10 @@ export async function judge(
     events += length;
     if (isMetadataStream(stream)) {
       // Superseded, or carried over: the newest metadata of a stream never hold a segment back.
-      if (isNewestMetadata(newest, await core.state(streamOfMetadata(stream)))) carried++;
+      if (isNewestMetadata(newest, await core.states.of(streamOfMetadata(stream)))) carried++;
       continue;
     }
-    const state = await core.state(stream);
+    const state = await core.states.of(stream);
     if (isNewestEvent(newest, state)) emptied++;
     if (!(await isDead(core, partition, stream, postings, state, floor)))
       return { living: stream, events, carried, emptied };
@@ -69,11 +69,11 @@ export async function countDead(
     events += length;
     let lost: number;
     if (isMetadataStream(stream)) {
-      lost = isNewestMetadata(firstRevision + length - 1, await core.state(streamOfMetadata(stream)))
+      lost = isNewestMetadata(firstRevision + length - 1, await core.states.of(streamOfMetadata(stream)))
         ? length - 1
         : length;
     } else {
-      const state = await core.state(stream);
+      const state = await core.states.of(stream);
       const { tombstoned, maxAge } = state.metadata;
       lost = Math.min(length, Math.max(0, oldestRevision(state) - firstRevision));
       if (tombstoned === true) lost = length;

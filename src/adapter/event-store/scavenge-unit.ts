@@ -10,7 +10,7 @@
  *
  * Of each stream, what is left is always a suffix of its revisions: an event stays where an older one has stayed.
  */
-import { carryOver, type MetadataWrite, type NewestHere } from './carry-over.js';
+import { carryOver, type NewestHere } from './carry-over.js';
 import { decodeHead, envelopeCreated, KIND_EVENT } from './envelope.js';
 import { type IndexLayer, MemoryLayer } from './index-layer.js';
 import type { KeptFile } from './kept-file.js';
@@ -27,7 +27,6 @@ export interface UnitRequest {
   readonly pace: Pace;
   readonly archive: ArchiveHook | undefined;
   readonly signal: AbortSignal | undefined;
-  readonly metadataWrite: MetadataWrite;
 }
 
 export interface UnitResult {
@@ -187,8 +186,8 @@ async function copyLiving(
   return { events, movedEvents };
 
   async function isKept(stream: string, revision: number, created: number): Promise<boolean> {
-    if (isMetadataStream(stream)) return isNewestMetadata(revision, await core.state(streamOfMetadata(stream)));
-    const state = await core.state(stream);
+    if (isMetadataStream(stream)) return isNewestMetadata(revision, await core.states.of(streamOfMetadata(stream)));
+    const state = await core.states.of(stream);
     if (!isDeadEvent(revision, created, state, now) || isNewestEvent(revision, state)) return true;
     if (layer.find({ kind: 'stream', name: stream }) !== undefined) return true;
     const isLeft = left.get(stream) ?? (await isIn(older, stream));

@@ -5,7 +5,6 @@
  * one of which at least `threshold` is dead, and whose last part is so by itself. What was kept before is a part of it,
  * so that what dies there goes as well. For each segment that is given up, at most the size of one is written.
  */
-import type { MetadataWrite } from './carry-over.js';
 import { Pace } from './pace.js';
 import { countDead } from './retention.js';
 import { scavengeUnit } from './scavenge-unit.js';
@@ -63,7 +62,6 @@ export interface ScavengeRequest {
   readonly archive: ArchiveHook | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: ScavengeProgress) => void) | undefined;
-  readonly metadataWrite: MetadataWrite;
 }
 
 interface Measured {

@@ -8,11 +8,13 @@
  *
  * Truncating the stream to the oldest that is left only gives the space back.
  */
-import { invalid } from '../../options.js';
+import { checkAll, integer, invalid } from '../../options.js';
 import { Envelope } from './envelope.js';
+import { checkStream } from './event-input.js';
+import { anything, revision as checkIsRevision, schemaVersion as checkVersion } from './event-store-options.js';
 import { tombstoned } from './expected-revision.js';
 import { jsonCodec } from './json-codec.js';
-import { streamNotFound } from './read-events.js';
+import { streamNotFound } from './read-stream.js';
 import type { FoundRecord } from './record-reader.js';
 import { exists, type StreamState } from './stream-state.js';
 import type { SystemStreams } from './system-streams.js';
@@ -75,15 +77,17 @@ export class Snapshots {
   }
 
   /** Rejects with `ERR_VARVE_STREAM_NOT_FOUND`, `ERR_VARVE_STREAM_TOMBSTONED`, or where the revision is none of the stream. */
-  async save(
-    stream: string,
-    { revision, state, schemaVersion = 1 }: SnapshotInput,
-    keep: number | undefined,
-  ): Promise<SaveSnapshotResult> {
+  async save(stream: string, snapshot: SnapshotInput, options: { keep?: number }): Promise<SaveSnapshotResult> {
+    this.#check(stream);
+    checkAll(snapshot, { revision: checkIsRevision, state: anything, schemaVersion: checkVersion }, 'snapshot');
+    checkIsRevision(snapshot.revision, 'snapshot.revision');
+    checkAll(options, { keep: integer(1, 1_000_000) }, 'options');
+    const { revision, state, schemaVersion = 1 } = snapshot;
+    const { keep } = options;
     const own = snapshotStreamOf(stream);
     const codec = this.#system.encode(state, 'snapshot.state'); // at once: the caller may go on changing it
     await this.#system.insert(own, async () => {
-      checkRevision(stream, await this.#system.core.state(stream), Number(revision));
+      checkRevision(stream, await this.#system.core.states.of(stream), Number(revision));
       const highest = Math.max(Number(revision), (await this.#newest(own))?.highest ?? -1);
       const metadata: Note = { revision: Number(revision), highest };
       return [this.#system.write(own, { type: '$snapshot', schemaVersion, metadata }, 'any', codec)];
@@ -97,10 +101,10 @@ export class Snapshots {
     }
   }
 
-  async read<State>(
-    stream: string,
-    { atOrBefore, schemaVersion }: SnapshotQuery,
-  ): Promise<Snapshot<State> | undefined> {
+  async read<State>(stream: string, options: SnapshotQuery): Promise<Snapshot<State> | undefined> {
+    this.#check(stream);
+    checkAll(options, { atOrBefore: checkIsRevision, schemaVersion: checkVersion }, 'options');
+    const { atOrBefore, schemaVersion } = options;
     let best: Entry | undefined;
     for await (const entry of this.#entries(stream)) {
       if (best !== undefined && best.revision >= BigInt(entry.highest)) break; // nothing before is higher
@@ -120,6 +124,7 @@ export class Snapshots {
 
   /** By revision, ascending. */
   async list(stream: string): Promise<SnapshotInfo[]> {
+    this.#check(stream);
     return (await this.#sorted(stream)).map(({ revision, schemaVersion, saved }) => ({
       revision,
       schemaVersion,
@@ -128,7 +133,19 @@ export class Snapshots {
   }
 
   /** Those before a revision. */
-  async delete(stream: string, before: bigint): Promise<void> {
+  async delete(stream: string, options: { before: bigint }): Promise<void> {
+    this.#check(stream);
+    checkAll(options, { before: checkIsRevision }, 'options');
+    checkIsRevision(options.before, 'before');
+    await this.#delete(stream, options.before);
+  }
+
+  #check(stream: string): void {
+    this.#system.core.refuseClosed();
+    checkStream(stream);
+  }
+
+  async #delete(stream: string, before: bigint): Promise<void> {
     const own = snapshotStreamOf(stream);
     const entries = await this.#sorted(stream);
     const places = (some: readonly Entry[]) => some.map(({ at }) => at);
@@ -136,7 +153,7 @@ export class Snapshots {
     if (gone.length === 0) return;
     const left = places(entries.filter(({ revision }) => revision >= before));
     await this.#system.insert(own, async () => {
-      const { metadata } = await this.#system.core.state(own);
+      const { metadata } = await this.#system.core.states.of(own);
       // Another deletion may have come first. What was saved meanwhile is behind all that is listed, and stays.
       const oldest = Math.max(metadata.truncateBefore ?? 0, Math.min(Math.max(...gone) + 1, ...left));
       const truncation = await this.#system.metadata(own, { truncateBefore: oldest });
@@ -148,7 +165,7 @@ export class Snapshots {
 
   async #prune(stream: string, keep: number): Promise<void> {
     const oldest = (await this.#sorted(stream)).at(-keep);
-    if (oldest !== undefined) await this.delete(stream, oldest.revision);
+    if (oldest !== undefined) await this.#delete(stream, oldest.revision);
   }
 
   async #sorted(stream: string): Promise<Entry[]> {
@@ -163,7 +180,7 @@ export class Snapshots {
   async *#entries(stream: string): AsyncGenerator<Entry> {
     const { core } = this.#system;
     core.refuseClosed();
-    const state = await core.state(stream);
+    const state = await core.states.of(stream);
     if (!exists(state)) return;
     let floor = state.metadata.deletedBefore ?? 0;
     for await (const record of this.#system.backwards(snapshotStreamOf(stream))) {

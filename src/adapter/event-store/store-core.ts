@@ -3,40 +3,25 @@
  *
  * Everything here but the log itself is derived from the log, when the store is opened or when it is asked for.
  */
-import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.js';
-import {
-  type Batch,
-  CommitLane,
-  type Committed,
-  type LaneHost,
-  type LaneLimits,
-  type StreamWrite,
-} from './commit-lane.js';
+import type { Batch } from './batch.js';
+import { CommitLane, type LaneHost, type LaneLimits } from './commit-lane.js';
+import { EarlierAppends } from './earlier-appends.js';
 import type { Engine } from './engine.js';
-import { decodeHead, Envelope, envelopeCreated, envelopeId } from './envelope.js';
+import { decodeHead, envelopeCreated, type IdMaker } from './envelope.js';
+import { idMaker } from './event-input.js';
 import { IndexCache } from './index-cache.js';
 import { IndexKeeper, makeIndexFolder } from './index-keeper.js';
-import { jsonCodec } from './json-codec.js';
 import { KeptFiles } from './kept-files.js';
 import { RecordReader } from './record-reader.js';
 import { type Decoding, decodeEvent, type RecordedEvent } from './recorded-event.js';
 import { StoreLog } from './store-log.js';
 import type { StreamIndex } from './stream-index.js';
-import {
-  isMetadataStream,
-  metadataStreamOf,
-  NO_METADATA,
-  type StreamMetadata,
-  type StreamState,
-  streamOfMetadata,
-} from './stream-state.js';
+import { partitionIndex } from './stream-partition.js';
+import { isMetadataStream, type StreamState, streamOfMetadata } from './stream-state.js';
+import { StreamStates } from './stream-states.js';
+import type { PreparedEvent } from './stream-write.js';
 import { completeTransaction } from './transaction.js';
-
-/** Rough bytes of a stream's state in memory, beside its id. */
-const STATE_BYTES = 200;
-/** Ids of events that were given by their writers and are remembered, so that a repetition is recognized. */
-const REMEMBERED_IDS = 65_536;
 
 export interface CoreOptions extends LaneLimits {
   readonly partitions: number;
@@ -64,16 +49,13 @@ export interface StorePartition {
 export class StoreCore implements LaneHost {
   readonly engine: Engine;
   readonly options: CoreOptions;
+  readonly makeId: IdMaker;
   readonly records: RecordReader;
+  readonly states: StreamStates;
+  readonly earlier: EarlierAppends;
   readonly partitions: StorePartition[] = [];
   closed = false;
-  /** The index files are being closed, or are. */
-  #shut = false;
   readonly #indexFiles: IndexCache;
-  readonly #states: LRUCache<string, StreamState>;
-  readonly #loading = new Map<string, Promise<StreamState>>();
-  /** Event id → where it went. */
-  readonly #ids = new LRUCache<string, { readonly stream: string; readonly revision: number }>({ max: REMEMBERED_IDS });
   /** How often more has become durable, and who waits for the next time. */
   #advances = 0;
   readonly #onAdvance = new Set<() => void>();
@@ -81,15 +63,16 @@ export class StoreCore implements LaneHost {
   #lastCreated = 0;
   /** Batches that have their positions and are not durable yet. */
   readonly #underWay = new Set<Batch>();
+
   private constructor(engine: Engine, options: CoreOptions) {
     this.engine = engine;
     this.options = options;
+    const { disk } = engine.storage;
+    this.makeId = idMaker((length) => disk.randomBytes(length));
     this.records = new RecordReader(options.partitions, options.eventCacheBytes);
     this.#indexFiles = new IndexCache({ maxBytes: options.streamIndexCacheBytes, maxFiles: OPEN_INDEX_FILES });
-    this.#states = new LRUCache({
-      maxSize: options.headCacheBytes,
-      sizeCalculation: (_, stream) => STATE_BYTES + 2 * stream.length,
-    });
+    this.states = new StreamStates(this, options.headCacheBytes);
+    this.earlier = new EarlierAppends(this);
   }
 
   static async open(engine: Engine, options: CoreOptions): Promise<StoreCore> {
@@ -103,62 +86,16 @@ export class StoreCore implements LaneHost {
       const keeper = new IndexKeeper(engine, log, core.#indexFiles);
       core.partitions.push({ log, keeper, index: keeper.index, lane: new CommitLane(log, core, options) });
       await core.#takeUp(log);
-      await keeper.open(({ stream, revision }, payload) => core.#ids.set(envelopeId(payload), { stream, revision }));
+      await keeper.open(({ stream, revision }, payload) => core.earlier.remember(payload, stream, revision));
     }
     return core;
   }
 
   // Where things are
 
-  /** The partition of a stream. What belongs to a stream lies where the stream does. */
+  /** The partition of a stream. */
   partitionOf(stream: string): StorePartition {
-    const { partitions } = this.options;
-    const at = partitions === 1 ? 0 : hash(homeOf(stream)) % partitions;
-    return this.partitions[at] as StorePartition;
-  }
-
-  /** The state of a stream: at once where it is in memory. */
-  state(stream: string): StreamState | Promise<StreamState> {
-    const known = this.#states.get(stream);
-    if (known !== undefined) return known;
-    let loading = this.#loading.get(stream);
-    if (loading === undefined) {
-      loading = this.#load(stream).finally(() => this.#loading.delete(stream));
-      this.#loading.set(stream, loading);
-    }
-    return loading;
-  }
-
-  async #load(stream: string): Promise<StreamState> {
-    const { index, log } = this.partitionOf(stream);
-    for (;;) {
-      if (this.#shut) throw this.#closedError(); // closed layers find nothing
-      const { moves } = index;
-      const head = await index.head(stream);
-      const kept = isMetadataStream(stream) ? undefined : await index.head(metadataStreamOf(stream));
-      const metadata = kept === undefined ? NO_METADATA : await this.#readMetadata(log, kept.lsn);
-      if (this.#shut) continue;
-      if (metadata === undefined) continue; // purged: it has been written again
-      const known = this.#states.get(stream);
-      if (known !== undefined) return known;
-      // Something may have been appended meanwhile: what is newest is in memory, and is looked up at once.
-      if (moves !== index.moves) continue;
-      if (index.newestLsn(stream, head?.lsn) !== head?.lsn) continue;
-      if (!isMetadataStream(stream) && index.newestLsn(metadataStreamOf(stream), kept?.lsn) !== kept?.lsn) continue;
-      const revision = Math.max(head?.revision ?? -1, metadata.head ?? -1);
-      const state = { head: revision, nextHead: revision, metadataRevision: kept?.revision ?? -1, metadata };
-      this.#states.set(stream, state);
-      return state;
-    }
-  }
-
-  async #readMetadata(log: StoreLog, lsn: number): Promise<StreamMetadata | undefined> {
-    const [record] = await this.records.readKept(log, [lsn]);
-    return record && this.#decodeMetadata(record.payload);
-  }
-
-  #decodeMetadata(payload: Uint8Array): StreamMetadata {
-    return (jsonCodec.decode(new Envelope(payload).data) ?? NO_METADATA) as StreamMetadata;
+    return this.partitions[partitionIndex(stream, this.options.partitions)] as StorePartition;
   }
 
   decode(partition: Pick<StoreLog, 'number'>, record: { lsn: number; payload: Uint8Array }): RecordedEvent {
@@ -224,43 +161,6 @@ export class StoreCore implements LaneHost {
 
   // What the lanes ask for
 
-  mayBeKnown({ expected, events }: StreamWrite, state: StreamState): boolean {
-    const first = events[0];
-    if (first === undefined) return false;
-    if (expected === 'any' || expected === 'streamExists') return this.#ids.has(envelopeId(first.bytes));
-    const head = typeof expected === 'bigint' ? Number(expected) : -1;
-    return state.nextHead > head;
-  }
-
-  async findEarlier({ stream, expected, events }: StreamWrite, state: StreamState): Promise<Committed | undefined> {
-    const first = events[0] as { readonly bytes: Buffer };
-    const remembered = this.#ids.get(envelopeId(first.bytes));
-    let firstRevision: number;
-    if (typeof expected === 'bigint') firstRevision = Number(expected) + 1;
-    else if (remembered?.stream === stream) firstRevision = remembered.revision;
-    else if (expected === 'noStream' || expected === 'newStream') firstRevision = 0;
-    else return undefined;
-    const nextRevision = firstRevision + events.length;
-    if (nextRevision > state.head + 1) return undefined;
-    const { log } = this.partitionOf(stream);
-    const lsns: number[] = [];
-    for await (const range of this.lsnsOf(stream, firstRevision, nextRevision - 1)) lsns.push(...range);
-    if (lsns.length !== events.length) return undefined;
-    const found = await this.records.readKept(log, lsns);
-    if (found.length < lsns.length) return undefined;
-    const same = found.every(({ payload }, i) => envelopeId(payload) === envelopeId((events[i] as typeof first).bytes));
-    if (!same) return undefined;
-    const { payload } = found[0] as { payload: Uint8Array };
-    const firstPosition = decodeHead(payload).position;
-    return {
-      firstRevision,
-      nextRevision,
-      firstPosition,
-      created: firstRevision === 0,
-      time: envelopeCreated(payload),
-    };
-  }
-
   begin(partition: number, writes: Batch['writes'], count: number): { batch: Batch; created: number } {
     this.#lastCreated = Math.max(this.#lastCreated, this.engine.storage.disk.now());
     // Of a single partition the positions are the LSNs: a batch that the log refuses leaves no gap.
@@ -275,30 +175,21 @@ export class StoreCore implements LaneHost {
   appended(batch: Batch, states: ReadonlyMap<string, StreamState>, firstLsn: number, segment: number): void {
     const { keeper } = this.partitions[batch.partition - 1] as StorePartition;
     const layer = keeper.layerOf(segment);
-    // One that went meanwhile, for want of room, comes back.
-    for (const [stream, state] of states) if (this.#states.peek(stream) !== state) this.#states.set(stream, state);
+    this.states.keep(states);
     let lsn = firstLsn;
     for (const { write, firstRevision } of batch.writes) {
       const { stream, events, idsGiven } = write;
       let revision = firstRevision;
       for (const { bytes, type, tags } of events) {
         layer.add(lsn++, stream, revision, type, tags);
-        if (idsGiven) this.#ids.set(envelopeId(bytes), { stream, revision });
+        if (idsGiven) this.earlier.remember(bytes, stream, revision);
         revision++;
       }
-      if (isMetadataStream(stream))
-        this.#applyMetadata(stream, revision - 1, (events.at(-1) as { bytes: Buffer }).bytes);
+      if (isMetadataStream(stream)) {
+        const newest = events[events.length - 1] as PreparedEvent;
+        this.states.setMetadata(streamOfMetadata(stream), revision - 1, newest.bytes);
+      }
     }
-  }
-
-  #applyMetadata(stream: string, revision: number, payload: Uint8Array): void {
-    const state = this.#states.get(streamOfMetadata(stream));
-    if (state === undefined) return;
-    state.metadata = this.#decodeMetadata(payload);
-    state.metadataRevision = revision;
-    const { head = -1 } = state.metadata; // an import may bring that of a stream whose events are gone
-    state.head = Math.max(state.head, head);
-    state.nextHead = Math.max(state.nextHead, head);
   }
 
   unfiled(partition: number): number {
@@ -329,16 +220,6 @@ export class StoreCore implements LaneHost {
     for (const go of [...this.#onAdvance]) go();
   }
 
-  /** LSNs of a stream's events [from, to], segment by segment, in the order asked for. */
-  async *lsnsOf(stream: string, from: number, to: number, backward = false): AsyncGenerator<number[]> {
-    const { index } = this.partitionOf(stream);
-    for await (const { firstRevision, lsns } of index.find({ kind: 'stream', name: stream }, backward)) {
-      const range = lsns.slice(Math.max(0, from - firstRevision), Math.max(0, to - firstRevision + 1));
-      if (range.length > 0) yield backward ? range.reverse() : range;
-      if (backward ? firstRevision <= from : firstRevision + lsns.length > to) return;
-    }
-  }
-
   /** Learns from a partition's last record what the store goes on with. */
   async #takeUp(log: StoreLog): Promise<void> {
     const [last] = await log.read({ direction: 'backward', limit: 1, visibility: 'written' }).toArray();
@@ -359,7 +240,7 @@ export class StoreCore implements LaneHost {
     });
     while (working && this.engine.stats().space !== 'blocked') await within(SPACE_POLL_MS, idle);
     for (const lane of lanes) lane.stop(this.#closedError());
-    this.#shut = true;
+    this.states.end(this.#closedError());
     for (const { keeper } of this.partitions) await keeper.close();
     await this.#indexFiles.close();
     await this.engine.close(); // what waits for space waits in the log, and ends there
@@ -384,19 +265,4 @@ async function within(milliseconds: number, promise: Promise<unknown>): Promise<
   });
   await Promise.race([promise, late]);
   clearTimeout(timer);
-}
-
-/** Prefixes of streams that belong to another one, or to one consumer, and lie in one partition with it. */
-const BELONGING = /^(?:\$\$|\$snapshot-|\$checkpoint-|\$parked-)+/;
-
-function homeOf(stream: string): string {
-  return stream.startsWith('$') ? stream.replace(BELONGING, '') : stream;
-}
-
-/** FNV-1a over UTF-16 code units, its bits mixed once more. Which partition a stream is in depends on it for ever. */
-function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  return (h ^ (h >>> 13)) >>> 0;
 }

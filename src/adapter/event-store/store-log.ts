@@ -41,6 +41,11 @@ export class StoreLog implements EnginePartition {
 
   waitFor: EnginePartition['waitFor'] = (lsn, options) => this.#log.waitFor(lsn, options);
 
+  /** Resolves when what is written now is durable. */
+  async whenDurable(): Promise<void> {
+    if (this.writtenLsn > this.durableLsn) await this.waitFor(this.writtenLsn);
+  }
+
   purgeBefore: EnginePartition['purgeBefore'] = (lsn) => this.#log.purgeBefore(lsn);
 
   /** Of the log. */

@@ -90,4 +90,13 @@ export class StreamIndex {
       if (postings !== undefined) yield postings;
     }
   }
+
+  /** LSNs of a stream's events [from, to], segment by segment, in the order asked for. */
+  async *lsnsOf(stream: string, from: number, to: number, backward = false): AsyncGenerator<number[]> {
+    for await (const { firstRevision, lsns } of this.find({ kind: 'stream', name: stream }, backward)) {
+      const range = lsns.slice(Math.max(0, from - firstRevision), Math.max(0, to - firstRevision + 1));
+      if (range.length > 0) yield backward ? range.reverse() : range;
+      if (backward ? firstRevision <= from : firstRevision + lsns.length > to) return;
+    }
+  }
 }

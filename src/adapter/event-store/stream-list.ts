@@ -5,8 +5,10 @@
  * are asked for, so memory does not grow with their number. New streams come behind all others of their partition, so a
  * page goes on where the one before ended, whatever is appended in between.
  */
-import { invalid } from '../../options.js';
+import { checkAll, invalid } from '../../options.js';
+import { PullStream } from '../../streams/pull-stream.js';
 import { decodeHead } from './envelope.js';
+import { LIST_CHECKS, type ListStreamsOptions } from './event-store-options.js';
 import type { IndexLayer } from './index-layer.js';
 import type { StoreCore, StorePartition } from './store-core.js';
 import type { StoreLog } from './store-log.js';
@@ -26,23 +28,16 @@ export interface StreamPage {
   readonly next: string | undefined;
 }
 
-export interface StreamListRequest {
-  readonly prefix: string;
-  readonly after: ListPlace;
-  readonly limit: number;
-  readonly system: boolean;
-}
-
 /** Behind the streams of a partition that begin at `lsn` or before. */
-export interface ListPlace {
+interface ListPlace {
   readonly partition: number;
   readonly lsn: number;
 }
 
-export const LIST_START: ListPlace = { partition: 1, lsn: 0 };
+const LIST_START: ListPlace = { partition: 1, lsn: 0 };
 
 /** Reads a page's `next`. Throws `ERR_VARVE_INVALID_OPTION`. */
-export function parseListPlace(token: string, partitions: number): ListPlace {
+function parseListPlace(token: string, partitions: number): ListPlace {
   const match = typeof token === 'string' ? /^(\d{1,4})-(\d{1,16})$/.exec(token) : null;
   const [partition, lsn] = [Number(match?.[1]), Number(match?.[2])];
   if (match === null || partition < 1 || partition > partitions || !Number.isSafeInteger(lsn)) {
@@ -51,21 +46,42 @@ export function parseListPlace(token: string, partitions: number): ListPlace {
   return { partition, lsn };
 }
 
-export async function listStreams(core: StoreCore, request: StreamListRequest): Promise<StreamPage> {
-  const { limit, after } = request;
+/** One page. */
+export async function listStreams(core: StoreCore, options: ListStreamsOptions): Promise<StreamPage> {
+  core.refuseClosed();
+  checkAll(options, LIST_CHECKS, 'options');
+  const { prefix = '', after, limit = 1000, system = false } = options;
   const streams: ListedStream[] = [];
-  let { partition, lsn } = after;
+  let { partition, lsn } = after === undefined ? LIST_START : parseListPlace(after, core.options.partitions);
   while (partition <= core.options.partitions) {
-    const { found, last } = await nextStreams(core, core.partitions[partition - 1] as StorePartition, lsn, {
-      ...request,
-      limit: limit - streams.length,
-    });
+    const wanted = { prefix, system, limit: limit - streams.length };
+    const { found, last } = await nextStreams(core, core.partitions[partition - 1] as StorePartition, lsn, wanted);
     streams.push(...found);
     if (last === undefined) [partition, lsn] = [partition + 1, 0];
     else lsn = last;
     if (streams.length === limit) return { streams, next: `${partition}-${lsn}` };
   }
   return { streams, next: undefined };
+}
+
+/** Page by page. */
+export function streams(core: StoreCore, options: ListStreamsOptions): PullStream<ListedStream> {
+  checkAll(options, LIST_CHECKS, 'options');
+  return new PullStream(async function* (signal) {
+    let { after } = options;
+    do {
+      signal?.throwIfAborted();
+      const page = await listStreams(core, after === undefined ? options : { ...options, after });
+      if (page.streams.length > 0) yield [...page.streams];
+      after = page.next;
+    } while (after !== undefined);
+  });
+}
+
+interface Wanted {
+  readonly prefix: string;
+  readonly limit: number;
+  readonly system: boolean;
 }
 
 interface FirstEvent {
@@ -78,14 +94,14 @@ async function nextStreams(
   core: StoreCore,
   { log, index }: StorePartition,
   after: number,
-  request: StreamListRequest,
+  wanted: Wanted,
 ): Promise<{ found: ListedStream[]; last: number | undefined }> {
   const layers = [...index.layers];
   for (const [i, layer] of layers.entries()) {
     if (layer.lastLsn <= after) continue;
     core.refuseClosed();
     const isOlder = (stream: string) => isIn(core, log, layers.slice(0, i), stream);
-    const firsts = await firstEventsIn(layer, isOlder, after, log.durableLsn, request);
+    const firsts = await firstEventsIn(layer, isOlder, after, log.durableLsn, wanted);
     const last = firsts.at(-1)?.lsn;
     if (last === undefined) continue;
     const found: ListedStream[] = [];
@@ -93,7 +109,7 @@ async function nextStreams(
     const records = await core.records.readKept(log, lsns);
     const positions = new Map(records.map(({ lsn, payload }) => [lsn, decodeHead(payload).position]));
     for (const { stream, lsn } of firsts) {
-      const state = await core.state(stream);
+      const state = await core.states.of(stream);
       const position = positions.get(lsn); // else it was purged meanwhile, and a later event is the oldest
       if (exists(state) && position !== undefined) {
         found.push({ stream, firstPosition: BigInt(position), revision: BigInt(state.head) });
@@ -110,7 +126,7 @@ async function firstEventsIn(
   isOlder: (stream: string) => Promise<boolean>,
   after: number,
   durable: number,
-  { prefix, limit, system }: StreamListRequest,
+  { prefix, limit, system }: Wanted,
 ): Promise<FirstEvent[]> {
   let firsts: FirstEvent[] = [];
   let highest = durable;

@@ -1,11 +1,13 @@
-/** Stream metadata as users give them, and as they are written. */
+/** Stream metadata as users give them, and as they are written and read. */
 import { checkAll, integer, invalid } from '../../options.js';
 import { makeCodecRegistry } from './codec-registry.js';
-import type { StreamWrite } from './commit-lane.js';
-import type { IdMaker } from './envelope.js';
+import { Envelope } from './envelope.js';
 import { prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
-import { metadataStreamOf, type StreamMetadata } from './stream-state.js';
+import { jsonCodec } from './json-codec.js';
+import type { StoreCore } from './store-core.js';
+import { metadataStreamOf, NO_METADATA, type StreamMetadata } from './stream-state.js';
+import type { StreamWrite } from './stream-write.js';
 
 /** What `setStreamMetadata` takes: our words, or KurrentDB's. */
 export interface StreamMetadataInput extends Omit<StreamMetadata, 'tombstoned' | 'head' | 'deletedBefore'> {
@@ -57,11 +59,18 @@ const system = makeCodecRegistry();
 
 /** The append of `metadata`, whole, in place of what `stream` had before. */
 export function metadataWrite(
+  core: StoreCore,
   stream: string,
   metadata: StreamMetadata,
-  { expected = 'any', partitions, makeId }: { expected?: ExpectedRevision; partitions: number; makeId: IdMaker },
+  expected: ExpectedRevision = 'any',
 ): StreamWrite {
   const name = metadataStreamOf(stream);
-  const event = prepareEvent(name, { type: '$metadata', data: metadata }, 0, system, partitions, makeId);
-  return { stream: name, expected, events: [event], idsGiven: false };
+  const event = { type: '$metadata', data: metadata };
+  const prepared = prepareEvent(name, event, 0, system, core.options.partitions, core.makeId);
+  return { stream: name, expected, events: [prepared], idsGiven: false };
+}
+
+/** What an event of a metadata stream says. */
+export function metadataIn(payload: Uint8Array): StreamMetadata {
+  return (jsonCodec.decode(new Envelope(payload).data) ?? NO_METADATA) as StreamMetadata;
 }

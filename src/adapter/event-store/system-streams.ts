@@ -8,14 +8,13 @@
  * All that is written here together lies in one partition, so it is one batch of the log: all of it or nothing.
  */
 import { type CodecRegistry, makeCodecRegistry } from './codec-registry.js';
-import type { Committed, StreamWrite } from './commit-lane.js';
-import type { IdMaker } from './envelope.js';
 import { type EventInput, prepareEvent } from './event-input.js';
 import type { ExpectedRevision } from './expected-revision.js';
 import type { FoundRecord } from './record-reader.js';
 import type { StoreCore } from './store-core.js';
 import { metadataWrite } from './stream-metadata.js';
 import { oldestRevision, type StreamMetadata } from './stream-state.js';
+import type { Committed, StreamWrite } from './stream-write.js';
 
 type Codec = Pick<CodecRegistry, 'id' | 'codec'>;
 
@@ -23,17 +22,15 @@ const json: Codec = makeCodecRegistry();
 
 export class SystemStreams {
   readonly core: StoreCore;
-  readonly #makeId: IdMaker;
 
-  constructor(core: StoreCore, makeId: IdMaker) {
+  constructor(core: StoreCore) {
     this.core = core;
-    this.#makeId = makeId;
   }
 
   /** An event of the store's own, with JSON data unless it has a codec. */
   write(stream: string, event: EventInput, expected: ExpectedRevision = 'any', codec: Codec = json): StreamWrite {
-    const { partitions } = this.core.options;
-    const prepared = prepareEvent(stream, event, 0, codec, partitions, this.#makeId);
+    const { options, makeId } = this.core;
+    const prepared = prepareEvent(stream, event, 0, codec, options.partitions, makeId);
     return { stream, expected, events: [prepared], idsGiven: false };
   }
 
@@ -46,9 +43,8 @@ export class SystemStreams {
 
   /** Changes some of a stream's metadata, and leaves the rest. */
   async metadata(stream: string, change: Partial<StreamMetadata>): Promise<StreamWrite> {
-    const { metadata } = await this.core.state(stream);
-    const { partitions } = this.core.options;
-    return metadataWrite(stream, { ...metadata, ...change }, { partitions, makeId: this.#makeId });
+    const { metadata } = await this.core.states.of(stream);
+    return metadataWrite(this.core, stream, { ...metadata, ...change });
   }
 
   /** Appends what `make` says; nothing comes between its looking and its writing. All of it lies where `stream` does. */
@@ -60,7 +56,7 @@ export class SystemStreams {
   async settled(stream: string): Promise<void> {
     const { lane, log } = this.core.partitionOf(stream);
     await lane.alone(async () => {});
-    if (log.writtenLsn > log.durableLsn) await log.waitFor(log.writtenLsn);
+    await log.whenDurable();
   }
 
   /**
@@ -69,10 +65,10 @@ export class SystemStreams {
    */
   async *backwards(stream: string, visibility: 'durable' | 'written' = 'durable'): AsyncGenerator<FoundRecord> {
     const { core } = this;
-    const { log } = core.partitionOf(stream);
+    const { index, log } = core.partitionOf(stream);
     const last = visibility === 'durable' ? log.durableLsn : log.writtenLsn;
-    const state = await core.state(stream);
-    for await (const range of core.lsnsOf(stream, oldestRevision(state), state.head, true)) {
+    const state = await core.states.of(stream);
+    for await (const range of index.lsnsOf(stream, oldestRevision(state), state.head, true)) {
       for (const lsn of range) if (lsn <= last) yield* await core.records.read(log, [lsn]);
     }
   }

@@ -1,7 +1,11 @@
 /** Exporting: events as lines of JSON, in the order of positions. */
+import { checkAll } from '../../options.js';
+import { eitherSignal, PullStream } from '../../streams/pull-stream.js';
+import { type Cursors, checkFrom, cursorsOf } from './cursors.js';
 import { Envelope } from './envelope.js';
-import type { EventFilter } from './event-filter.js';
-import { type Cursors, readAllEvents } from './read-events.js';
+import { checkFilter, type EventFilter } from './event-filter.js';
+import { EXPORT_CHECKS, type ExportOptions } from './event-store-options.js';
+import { readAllEvents } from './read-all.js';
 import type { StoreCore } from './store-core.js';
 import { isMetadataStream, streamOfMetadata } from './stream-state.js';
 import { formatLine } from './transfer-line.js';
@@ -12,7 +16,21 @@ export interface ExportProgress {
   readonly position: bigint;
 }
 
-export interface ExportRequest {
+/** Of `exportEvents`. */
+export function exportEvents(core: StoreCore, options: ExportOptions): PullStream<string> {
+  checkAll(options, EXPORT_CHECKS, 'options');
+  const filter = checkFilter(options.filter);
+  const from = checkFrom(core, options.from ?? 'start');
+  const { onProgress } = options;
+  return new PullStream(async function* (ending) {
+    const signal = eitherSignal(options.signal, ending);
+    signal?.throwIfAborted();
+    core.refuseClosed();
+    yield* exportLines(core, { cursors: await cursorsOf(core, from), filter, signal, onProgress });
+  });
+}
+
+interface ExportRequest {
   readonly cursors: Cursors;
   readonly filter: EventFilter;
   readonly signal: AbortSignal | undefined;
@@ -20,7 +38,7 @@ export interface ExportRequest {
 }
 
 /** Each line ends with a line feed. What is appended after the beginning is not in it. */
-export async function* exportLines(
+async function* exportLines(
   core: StoreCore,
   { cursors, filter, signal, onProgress }: ExportRequest,
 ): AsyncGenerator<string[]> {

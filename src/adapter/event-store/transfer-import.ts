@@ -4,9 +4,11 @@
  * What is there already is compared and left out. So an import that was interrupted is repeated from its beginning, or
  * from any line before the one where it ended.
  */
-import type { StreamWrite } from './commit-lane.js';
+import { checkAll } from '../../options.js';
 import { envelopeId } from './envelope.js';
+import { IMPORT_CHECKS, type ImportOptions } from './event-store-options.js';
 import type { StoreCore, StorePartition } from './store-core.js';
+import type { StreamWrite } from './stream-write.js';
 import { badLine, parseLine, type TransferredEvent } from './transfer-line.js';
 
 /** Longer lines are refused before they are read to their end. */
@@ -20,17 +22,13 @@ export interface ImportProgress {
   readonly skipped: number;
 }
 
-export interface ImportRequest {
-  /** Events that are made durable together. */
-  readonly batch: number;
-  readonly signal: AbortSignal | undefined;
-  readonly onProgress: ((progress: ImportProgress) => void) | undefined;
-}
-
 export type Lines = AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>;
 
-export async function importLines(core: StoreCore, source: Lines, request: ImportRequest): Promise<ImportProgress> {
-  const { batch, signal, onProgress } = request;
+/** Of `importEvents`. */
+export async function importEvents(core: StoreCore, source: Lines, options: ImportOptions): Promise<ImportProgress> {
+  core.refuseClosed();
+  checkAll(options, IMPORT_CHECKS, 'options');
+  const { batch = 512, signal, onProgress } = options;
   const { partitions, decoding, batchBytes } = core.options;
   const progress = { lines: 0, imported: 0, skipped: 0 };
   let waiting: TransferredEvent[] = [];
@@ -127,7 +125,7 @@ async function missing(
   const writes: StreamWrite[] = [];
   try {
     for (const { line, stream, revision, event } of events) {
-      const head = heads.get(stream) ?? (await core.state(stream)).nextHead;
+      const head = heads.get(stream) ?? (await core.states.of(stream)).nextHead;
       if (revision <= head) {
         const above = writes.find((write) => write.stream === stream && write.firstRevision === revision);
         const there = above?.events[0]?.bytes ?? (await recorded(core, stream, revision));
@@ -151,8 +149,9 @@ async function missing(
 
 /** The event as it is in the log; undefined if it was given up. */
 async function recorded(core: StoreCore, stream: string, revision: number): Promise<Uint8Array | undefined> {
-  for await (const lsns of core.lsnsOf(stream, revision, revision)) {
-    const [record] = await core.records.readKept(core.partitionOf(stream).log, lsns);
+  const { index, log } = core.partitionOf(stream);
+  for await (const lsns of index.lsnsOf(stream, revision, revision)) {
+    const [record] = await core.records.readKept(log, lsns);
     return record?.payload;
   }
   return undefined;

@@ -11,10 +11,10 @@
 import { VarveError, type VarveErrorFields } from '../../errors.js';
 import { bytesOf, type EventCodec } from './codec.js';
 import type { CodecRegistry } from './codec-registry.js';
-import type { PreparedEvent } from './commit-lane.js';
 import type { Envelope } from './envelope.js';
 import { checkStream, prepareEvent } from './event-input.js';
 import { jsonCodec } from './json-codec.js';
+import type { PreparedEvent } from './stream-write.js';
 
 /** Number of the JSON codec: the default. */
 const JSON_CODEC = 1;

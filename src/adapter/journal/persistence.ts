@@ -1,6 +1,7 @@
 /** A directory with everything that actors keep: their journal, their snapshots, their durable states. */
-import { type EventStore, openEventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { EventStoreJournal } from './event-journal.js';
 import { EventStoreSnapshots } from './event-snapshots.js';
 import { EventStoreStates } from './event-states.js';

@@ -23,8 +23,9 @@ import {
 import { LRUCache } from 'lru-cache';
 import { VarveError } from '../../errors.js';
 import { checkAll, invalid } from '../../options.js';
-import { type EventStore, openEventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { checkPeer } from '../installed-peer.js';
 import { addressOf, checkpointIdOf, configOf, missing, type ThreadConfig, textCheck } from './config.js';
 import { withGate } from './gate.js';

@@ -1,8 +1,9 @@
 /** Nact's persistence engine over the event store: its events are a journal, its snapshots a snapshot store. */
 import type { EventStream, PersistedEvent, PersistedSnapshot, PersistenceEngine } from 'nact';
 import { callback, checkAll, integer, invalid } from '../../options.js';
-import { EventStore, openEventStore } from '../event-store/event-store.js';
+import { EventStore } from '../event-store/event-store.js';
 import type { EventStoreOptions } from '../event-store/event-store-options.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import { EventStoreJournal } from '../journal/event-journal.js';
 import { EventStoreSnapshots } from '../journal/event-snapshots.js';
 import type { StoredEvent } from '../journal/journal.js';

@@ -10,8 +10,9 @@ import type { EventBus, IEventPublisher, IMessageSource, UnhandledExceptionBus }
 import { VarveError } from '../../errors.js';
 import type { Consumer } from '../event-store/consumer.js';
 import type { EventInput } from '../event-store/event-input.js';
-import { type EventStore, openEventStore } from '../event-store/event-store.js';
+import type { EventStore } from '../event-store/event-store.js';
 import type { ExpectedRevision } from '../event-store/expected-revision.js';
+import { openEventStore } from '../event-store/open-event-store.js';
 import type { RecordedEvent } from '../event-store/recorded-event.js';
 import { HandlerTracker } from './handler-tracker.js';
 import { checkOptions, type EventClass, eventTypes, type VarveCqrsOptions } from './options.js';

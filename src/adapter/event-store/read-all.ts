@@ -1,13 +1,14 @@
-/** Reading: one stream by its revisions, or all partitions in the order of positions. */
-import { VarveError } from '../../errors.js';
+/** Reading all partitions, in the order of positions. */
+import { checkAll } from '../../options.js';
+import { eitherSignal, PullStream } from '../../streams/pull-stream.js';
+import { type Cursors, checkFrom, cursorsOf } from './cursors.js';
+import type { EngineRecord } from './engine.js';
 import { decodeHead, envelopeKind, envelopePosition, KIND_EVENT } from './envelope.js';
-import { type EventFilter, fits, keysOf, mayFit } from './event-filter.js';
-import { tombstoned } from './expected-revision.js';
+import { checkFilter, type EventFilter, fits, keysOf, mayFit } from './event-filter.js';
+import { READ_ALL_CHECKS, type ReadAllOptions } from './event-store-options.js';
 import type { Key } from './index-layer.js';
 import type { RecordedEvent } from './recorded-event.js';
 import type { StoreCore, StorePartition } from './store-core.js';
-import type { StoreLog } from './store-log.js';
-import { exists, oldestRevision } from './stream-state.js';
 
 /** Events are fetched and handed on in pieces of so many. */
 const CHUNK = 256;
@@ -15,112 +16,27 @@ const CHUNK = 256;
 /** Up to so many records are looked through rather than looked up. */
 const FEW = 512;
 
-export interface StreamRange {
-  readonly from: number;
-  readonly to: number;
-  readonly backward: boolean;
-  readonly maxCount: number;
-  readonly ifMissing: 'empty' | 'throw';
-  readonly signal: AbortSignal | undefined;
-}
-
-export function streamNotFound(stream: string): VarveError {
-  return new VarveError('ERR_VARVE_STREAM_NOT_FOUND', `There is no stream '${stream}', or it was deleted.`, { stream });
-}
-
-/** The durable events of a stream in a range of revisions, in pieces. */
-export async function* readStreamEvents(
-  core: StoreCore,
-  stream: string,
-  { from, to, backward, maxCount, ifMissing, signal }: StreamRange,
-): AsyncGenerator<RecordedEvent[]> {
-  signal?.throwIfAborted();
-  core.refuseClosed();
-  const state = await core.state(stream);
-  if (ifMissing === 'throw' && state.metadata.tombstoned) throw tombstoned(stream);
-  if (!exists(state)) {
-    if (ifMissing === 'throw') throw streamNotFound(stream);
-    return;
-  }
-  const { log } = core.partitionOf(stream);
-  const durable = log.durableLsn;
-  const head = await durableHead(core, stream, state.head, durable);
-  const { maxAge } = state.metadata;
-  const oldestCreated = maxAge === undefined ? Number.NEGATIVE_INFINITY : core.engine.storage.disk.now() - maxAge;
-  let left = maxCount;
-  const lowest = Math.max(from, oldestRevision({ ...state, head }));
-  for await (const range of core.lsnsOf(stream, lowest, Math.min(to, head), backward)) {
-    for (let i = 0; i < range.length && left > 0; ) {
-      signal?.throwIfAborted();
-      core.refuseClosed();
-      const lsns = range.slice(i, i + Math.min(CHUNK, left));
-      i += lsns.length;
-      const records = await core.records.readKept(log, lsns, signal);
-      let events = records.map((record) => core.decode(log, record));
-      if (maxAge !== undefined) events = events.filter(({ created }) => created.getTime() >= oldestCreated);
-      left -= events.length;
-      if (events.length > 0) yield events;
-    }
+/** Of `readAll`. */
+export function readAll(core: StoreCore, options: ReadAllOptions): PullStream<RecordedEvent> {
+  checkAll(options, READ_ALL_CHECKS, 'options');
+  const filter = checkFilter(options.filter);
+  const backward = options.direction === 'backwards';
+  const from = checkFrom(core, options.from ?? (backward ? 'end' : 'start'));
+  const { maxCount = Number.MAX_SAFE_INTEGER } = options;
+  return new PullStream(async function* (ending) {
+    const signal = eitherSignal(options.signal, ending);
+    signal?.throwIfAborted();
+    core.refuseClosed();
+    const upTo = core.visiblePosition;
+    const cursors = await cursorsOf(core, from, backward);
+    let left = maxCount;
     if (left === 0) return;
-  }
-  core.refuseClosed(); // closed layers find nothing: what was read may not be all
-}
-
-/** The newest durable revision of a stream, now; −1 where there is none. */
-export async function durableRevision(core: StoreCore, stream: string): Promise<number> {
-  const durable = core.partitionOf(stream).log.durableLsn;
-  const { head } = await core.state(stream);
-  return durableHead(core, stream, head, durable);
-}
-
-/** The newest revision up to the LSN `durable` of a stream whose newest one is `head`; −1 where there is none. */
-async function durableHead(core: StoreCore, stream: string, head: number, durable: number): Promise<number> {
-  if (core.partitionOf(stream).log.writtenLsn <= durable) return head;
-  let newest = head;
-  for await (const range of core.lsnsOf(stream, 0, head, true)) {
-    for (const lsn of range) {
-      if (lsn <= durable) return newest;
-      newest--;
+    for await (const batch of readAllEvents(core, { cursors, upTo, backward, filter, signal })) {
+      yield batch.length > left ? batch.slice(0, left) : batch;
+      left -= batch.length;
+      if (left <= 0) return;
     }
-  }
-  return newest;
-}
-
-/** By partition: the next LSN to read forward, or the LSN behind the next one backward. */
-export type Cursors = number[];
-
-/** Cursors before the first event with a position of at least `position`. */
-export async function seekPosition(core: StoreCore, position: number): Promise<Cursors> {
-  return Promise.all(core.partitions.map((partition) => seekIn(core, partition, position)));
-}
-
-async function seekIn(core: StoreCore, { log }: StorePartition, position: number): Promise<number> {
-  let low = log.oldestLsn;
-  let high = log.writtenLsn + 1;
-  if (core.options.partitions === 1) return Math.min(Math.max(position, low), high);
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    // The first one from there on: not every LSN has a record in kept files.
-    const record = await firstFrom(log, middle, high - 1);
-    if (record === undefined) high = middle;
-    else if (envelopePosition(record.payload) < position) low = record.lsn + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** The first record of a range: not every LSN has one in kept files. */
-async function firstFrom(log: StoreLog, from: number, to: number): Promise<Found | undefined> {
-  for (;;) {
-    const oldest = log.oldestLsn;
-    try {
-      const range = { from: Math.max(from, oldest), to, limit: 1, visibility: 'written' as const };
-      return (await log.read(range).toArray())[0];
-    } catch (error) {
-      const purged = error instanceof VarveError && error.code === 'ERR_VARVE_LSN_PURGED';
-      if (!purged || log.oldestLsn === oldest) throw error;
-    }
-  }
+  });
 }
 
 export interface AllRange {
@@ -183,11 +99,6 @@ async function* readPartition(
   if (!backward) cursors[number] = Math.max(from, last + 1);
 }
 
-interface Found {
-  readonly lsn: number;
-  readonly payload: Uint8Array;
-}
-
 /** Every record from `from` to `last`; backward, every one before `from`. */
 async function* scan(
   { log }: StorePartition,
@@ -195,7 +106,7 @@ async function* scan(
   last: number,
   backward: boolean,
   signal: AbortSignal | undefined,
-): AsyncGenerator<readonly Found[]> {
+): AsyncGenerator<readonly EngineRecord[]> {
   const more = signal === undefined ? {} : { signal };
   if (backward) {
     const begin = Math.min(from - 1, last);
@@ -215,7 +126,7 @@ async function* lookUp(
   last: number,
   backward: boolean,
   signal: AbortSignal | undefined,
-): AsyncGenerator<readonly Found[]> {
+): AsyncGenerator<readonly EngineRecord[]> {
   const layers = backward ? [...index.layers].reverse() : [...index.layers];
   for (const layer of layers) {
     const lsns = new Set<number>();
