@@ -168,10 +168,10 @@ test('a close while appends are under way settles all of them, and what was ackn
       const disk = new SimulatedDisk({ seed: given.seed, schedule: 'slow sync' });
       const options = { partitions: given.partitions, ...given.caches };
       const store = await open(disk, options);
-      const acting = acts.map((each) => play(store, history, each));
+      const acting = Promise.allSettled(acts.map((each) => play(store, history, each)));
       for (let i = 0; i < at; i++) await (i % 4 === 3 ? new Promise(setImmediate) : undefined);
       await settled('closing', store.close());
-      const ended = await settled('appends', Promise.allSettled(acting));
+      const ended = await settled('appends', acting);
       for (const code of codes(ended)) assert.ok(FINE.has(code) || code === 'ERR_VARVE_CLOSED', code);
       const next = await open(disk, options);
       await history.check(next);
