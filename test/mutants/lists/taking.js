@@ -62,6 +62,14 @@ export const taking = [
     tests: intake,
   },
   {
+    id: 'waiting-buffer-shared',
+    breaks: 'What the owner of a Buffer does with the bytes afterwards is appended.',
+    file: 'src/partition/intake.ts',
+    search: 'payloads.map((payload) => new Uint8Array(payload))',
+    replace: 'payloads.map((payload) => payload.slice())',
+    tests: intake,
+  },
+  {
     id: 'waiting-write-not-copied',
     breaks: 'What its owner does with the bytes afterwards is written.',
     file: 'src/partition/intake.ts',
