@@ -142,10 +142,15 @@ const PREALLOCATE_CHECKS = {
   mode: oneOf('allocate', 'keep-size', 'zero', 'none'),
 };
 
+export const pathCheck: Check = (value, option) => {
+  if (typeof value !== 'string' || value === '' || value.includes('\0')) throw invalid(option, value, 'a path');
+};
+export const diskCheck: Check = (value, option) => {
+  if (typeof value !== 'object' || value === null) throw invalid(option, value, 'a Disk');
+};
+
 const LOG_CHECKS: Readonly<Record<keyof OpenLogOptions, Check>> = {
-  directory: (value, option) => {
-    if (typeof value !== 'string' || value === '' || value.includes('\0')) throw invalid(option, value, 'a path');
-  },
+  directory: pathCheck,
   readOnly: boolean,
   segmentSize: integer(MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE),
   io: oneOf('auto', 'mmap', 'write'),
@@ -158,11 +163,14 @@ const LOG_CHECKS: Readonly<Record<keyof OpenLogOptions, Check>> = {
   threads: integer(1, 64),
   verify: oneOf('tail', 'full'),
   minDurableLsn: (value, option) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    // A Map has no keys of its own: all that it says would be passed over.
+    if (Object.prototype.toString.call(value) !== '[object Object]') {
       throw invalid(option, value, 'an object of LSNs by partition');
     }
-    for (const [partition, floor] of Object.entries(value)) {
-      checkPartition(Number(partition), `${option}.${partition}`);
+    for (const [partition, floor] of Object.entries(value as object)) {
+      // Only this spelling is found again: '01' is no partition.
+      const number = String(Number(partition)) === partition ? Number(partition) : partition;
+      checkPartition(number, `${option}.${partition}`);
       integer(0, Number.MAX_SAFE_INTEGER)(floor, `${option}.${partition}`);
     }
   },
@@ -170,9 +178,7 @@ const LOG_CHECKS: Readonly<Record<keyof OpenLogOptions, Check>> = {
   indexCacheBytes: integer(KIB, 64 * GIB),
   blockCacheBytes: integer(KIB, 64 * GIB),
   pollInterval: integer(1, 60_000),
-  disk: (value, option) => {
-    if (typeof value !== 'object' || value === null) throw invalid(option, value, 'a Disk');
-  },
+  disk: diskCheck,
 };
 
 /** Checks the options of `openLog` and fills in defaults. Throws `ERR_VARVE_INVALID_OPTION` with `option`. */
@@ -211,12 +217,24 @@ export function checkLsn(value: unknown, option: string): void {
   lsn(value, option);
 }
 
-/** Throws unless `value` is a `Uint8Array`. */
+/** Throws unless `value` is a `Uint8Array` that still has its buffer: without it, it would pass for an empty one. */
 export function checkPayload(value: unknown, option: string): void {
-  if (value instanceof Uint8Array) return;
   // A payload may come from another realm.
-  if (!ArrayBuffer.isView(value) || Object.prototype.toString.call(value) !== '[object Uint8Array]') {
-    throw invalid(option, value === undefined ? undefined : typeof value, 'a Uint8Array');
+  const isBytes =
+    value instanceof Uint8Array ||
+    (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]');
+  if (!isBytes) throw invalid(option, value === undefined ? undefined : typeof value, 'a Uint8Array');
+  if (value.byteLength === 0 && isDetached(value.buffer)) {
+    throw invalid(option, 'detached', 'a Uint8Array whose buffer was not transferred');
+  }
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true; // `detached` says so, too, but not in Node 20
   }
 }
 
@@ -236,7 +254,7 @@ function hasNoOther(options: AppendOptions): boolean {
 export function resolveAck(options: AppendOptions | undefined): Ack {
   if (options === undefined) return 'durable';
   // The one shape that is worth a short cut: it is met on every written append.
-  if (options.ack === 'written' && hasNoOther(options)) return 'written';
+  if (options?.ack === 'written' && hasNoOther(options)) return 'written';
   checkAll(options, APPEND_CHECKS, 'options');
   return options.ack ?? 'durable';
 }
@@ -293,6 +311,21 @@ export function checkReadOptions(options: ReadOptions): void {
 
 export function checkFollowOptions(options: FollowOptions): void {
   checkAll(options, FOLLOW_CHECKS, 'options');
+}
+
+const WAIT_CHECKS = { signal: signalCheck };
+const PROGRESS_CHECKS = { signal: signalCheck, onProgress: callback };
+
+/** An aborted signal throws its reason. */
+export function checkWaitOptions(options: { signal?: AbortSignal | undefined }): void {
+  checkAll(options, WAIT_CHECKS, 'options');
+  options.signal?.throwIfAborted();
+}
+
+/** An aborted signal throws its reason. */
+export function checkProgressOptions(options: { signal?: AbortSignal | undefined }): void {
+  checkAll(options, PROGRESS_CHECKS, 'options');
+  options.signal?.throwIfAborted();
 }
 
 /** Throws unless `value` is undefined or an `AbortSignal`; an aborted one throws its reason. */

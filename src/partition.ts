@@ -8,8 +8,9 @@ import {
   checkFollowOptions,
   checkLsn,
   checkPayload,
+  checkProgressOptions,
   checkReadOptions,
-  checkSignal,
+  checkWaitOptions,
   type FollowOptions,
   invalid,
   type ReadOptions,
@@ -93,7 +94,7 @@ export class Partition {
    */
   async waitFor(lsn: number, options: { signal?: AbortSignal } = {}): Promise<void> {
     checkLsn(lsn, 'lsn');
-    checkSignal(options.signal);
+    checkWaitOptions(options);
     return this.#backend.waitFor(lsn, options.signal);
   }
 
@@ -192,7 +193,7 @@ export class Partition {
 
   /** Verifies every checksum. Rejects with `ERR_VARVE_CORRUPT` at the first damage. */
   async verify(options: ProgressOptions = {}): Promise<VerifyResult> {
-    checkSignal(options.signal);
+    checkProgressOptions(options);
     return this.#backend.verify(options);
   }
 }

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Disk } from './disk/disk.js';
 import { realDisk } from './disk/real-disk.js';
 import { asVarveError } from './errors.js';
-import { checkPartition, invalid } from './options.js';
+import { checkAll, checkPartition, diskCheck, invalid, pathCheck } from './options.js';
 import { type Salvaged, salvageSegments } from './segment/salvage.js';
 
 export interface SalvageOptions {
@@ -14,6 +14,8 @@ export interface SalvageOptions {
   /** Default: the real disk. */
   disk?: Disk;
 }
+
+const SALVAGE_CHECKS = { directory: pathCheck, partition: checkPartition, disk: diskCheck };
 
 /**
  * Reads what is left of a partition that cannot be opened, oldest first, and reports every gap in it. Each segment is
@@ -29,8 +31,9 @@ export interface SalvageOptions {
  * Rejects with `ERR_VARVE_INVALID_OPTION`, or `ERR_VARVE_IO` where a file cannot be read at all.
  */
 export async function* salvage(options: SalvageOptions): AsyncGenerator<Salvaged, void, undefined> {
+  checkAll(options, SALVAGE_CHECKS, 'options');
   const { directory, partition } = options;
-  if (typeof directory !== 'string' || directory === '') throw invalid('directory', directory, 'a path');
+  if (directory === undefined) throw invalid('directory', directory, 'a path');
   checkPartition(partition);
   const disk = options.disk ?? realDisk();
   try {

@@ -103,7 +103,7 @@ export class Intake {
     if (this.held || (waiting > 0 && waiting + bytes > this.#limits.maxUnsyncedBytes)) throw this.#backpressure(bytes);
     if (this.phase === 'blocked' && this.#limits.whenFull === 'refuse') throw this.noSpace();
     const lsn = this.#tail.nextLsn + this.queue.records;
-    this.queue.push({ payloads: [payload.slice()], bytes, ack: undefined });
+    this.queue.push({ payloads: [new Uint8Array(payload)], bytes, ack: undefined });
     this.drain();
     return lsn;
   }
@@ -230,8 +230,9 @@ export class Intake {
       throw this.phase === 'blocked' ? this.noSpace() : this.#backpressure(bytes);
     }
     return new Promise((resolve, reject) => {
-      // What goes in at once is encoded before this call returns; what waits is copied, since its owner may reuse it.
-      const kept = waits ? payloads.map((payload) => payload.slice()) : payloads;
+      // What goes in at once is encoded before this call returns; what waits is copied, since its owner may reuse it (not
+      // by `slice`: a Buffer's shares its memory).
+      const kept = waits ? payloads.map((payload) => new Uint8Array(payload)) : payloads;
       this.queue.push({ payloads: kept, bytes, batch, ack, resolve, reject });
       this.drain();
     });

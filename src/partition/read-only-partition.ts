@@ -46,7 +46,9 @@ export class ReadOnlyPartition implements PartitionBackend {
   epoch = 0;
   readonly #config: ReadOnlyConfig;
   #lastChecksum: number;
+  /** The look that is under way, and the one behind it, for those who have asked since it began. */
   #refreshing: Promise<void> | undefined;
+  #refreshingNext: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
   #rewound: { readonly epoch: number; readonly lsn: number } | undefined;
@@ -103,9 +105,20 @@ export class ReadOnlyPartition implements PartitionBackend {
     return this.catalogue.oldest?.index !== before;
   }
 
-  /** Takes notice of what the writer has done since the last look. */
+  /** Takes notice of what the writer has done up to this call: a look that is under way may have missed it. */
   refresh(): Promise<void> {
-    this.#refreshing ??= this.#refresh().finally(() => {
+    if (this.#refreshing === undefined) return this.#beginRefresh();
+    this.#refreshingNext ??= this.#refreshing
+      .catch(() => {}) // whoever asked for it has been told
+      .then(() => {
+        this.#refreshingNext = undefined;
+        return this.#refreshing ?? this.#beginRefresh(); // one at a time: somebody may have been quicker
+      });
+    return this.#refreshingNext;
+  }
+
+  #beginRefresh(): Promise<void> {
+    this.#refreshing = this.#refresh().finally(() => {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
@@ -149,7 +162,7 @@ export class ReadOnlyPartition implements PartitionBackend {
     this.#closed = true;
     this.epoch++;
     clearTimeout(this.#timer);
-    await this.#refreshing?.catch(() => {}); // whoever asked for it has been told
+    await (this.#refreshingNext ?? this.#refreshing)?.catch(() => {}); // whoever asked for it has been told
     for (const mark of [this.written, this.durable, this.oldest]) mark.end(this.#closedError());
   }
 

@@ -19,14 +19,19 @@ interface Handle {
   readonly file: DiskFile;
   leases: number;
   evicted: boolean;
-  closed: boolean;
+}
+
+interface Opening {
+  readonly handle: Promise<Handle>;
+  /** Who waits for it. */
+  waiting: number;
 }
 
 export class SegmentHandles {
   readonly #disk: Disk;
   readonly #directory: string;
   readonly #handles: LRUCache<string, Handle>;
-  readonly #opening = new Map<string, Promise<Handle>>();
+  readonly #opening = new Map<string, Opening>();
   readonly #indexes: LRUCache<string, IndexEntry[]>;
   /** By `blockKey`. */
   readonly #blocks: LRUCache<string, Block>;
@@ -72,10 +77,9 @@ export class SegmentHandles {
     if (this.#closed) throw new VarveError('ERR_VARVE_CLOSED', 'The log is closed.');
     this.#uses++;
     try {
-      let handle = this.#handles.get(name) ?? (await this.#open(name));
-      // Evicted between its opening and this turn, before it was leased: open it once more.
-      while (handle.closed) handle = await this.#open(name);
-      handle.leases++;
+      let handle = this.#handles.get(name);
+      if (handle === undefined) handle = await this.#open(name);
+      else handle.leases++;
       try {
         return await use(handle.file);
       } finally {
@@ -131,31 +135,39 @@ export class SegmentHandles {
     await Promise.all(this.#closing);
   }
 
-  async #open(name: string): Promise<Handle> {
-    const under = this.#opening.get(name);
-    if (under !== undefined) return under;
-    const opening = this.#disk.open(join(this.#directory, name), 'read').then(
+  /**
+   * The file of `name`, with a lease for the caller. All who wait have theirs from the beginning: else the files that
+   * are opened next may evict it before any of them goes on, and those that open it once more evict the others in turn.
+   */
+  #open(name: string): Promise<Handle> {
+    const opening = this.#opening.get(name) ?? this.#beginOpening(name);
+    opening.waiting++;
+    return opening.handle;
+  }
+
+  #beginOpening(name: string): Opening {
+    const isCurrent = () => this.#opening.get(name) === opening;
+    const handle = this.#disk.open(join(this.#directory, name), 'read').then(
       (file) => {
-        const handle: Handle = { file, leases: 0, evicted: false, closed: false };
-        if (this.#opening.get(name) === opening) {
+        // Forgotten meanwhile: another file may bear the name by now.
+        const handle: Handle = { file, leases: opening.waiting, evicted: !isCurrent() };
+        if (isCurrent()) {
           this.#opening.delete(name);
           this.#handles.set(name, handle);
-        } else {
-          handle.evicted = true; // forgotten meanwhile: another file may bear the name by now
         }
         return handle;
       },
       (error: unknown) => {
-        if (this.#opening.get(name) === opening) this.#opening.delete(name);
+        if (isCurrent()) this.#opening.delete(name);
         throw error;
       },
     );
+    const opening: Opening = { handle, waiting: 0 };
     this.#opening.set(name, opening);
     return opening;
   }
 
   #close(handle: Handle): void {
-    handle.closed = true;
     // A file that was only read has nothing to lose: a failed close leaves nothing to do and nothing to tell.
     const closing: Promise<unknown> = handle.file.close().then(
       () => this.#closing.delete(closing),

@@ -35,6 +35,7 @@ interface Account {
 }
 
 const seen = { rotations: 0, reused: 0, killedMidAppend: 0, purges: 0, acknowledged: 0 };
+const sawAll = () => seen.acknowledged > ROUNDS && Object.values(seen).every((count) => count > 0);
 const accounts = new Map<number, Account>(
   PARTITIONS.map((partition) => [partition, { acknowledged: new Map(), tried: new Set(), oldest: 1, purgeAsked: 1 }]),
 );
@@ -133,27 +134,26 @@ test(
     const random = fc.sample(
       fc.record({ delay: fc.integer({ min: 0, max: 220 }), size: fc.integer({ min: 5120, max: 12_000 }) }),
       {
-        numRuns: ROUNDS,
+        numRuns: 2 * ROUNDS,
         seed: SEED,
       },
     );
     let nextId = 1;
     for (const [i, { delay, size }] of random.entries()) {
+      // On a busy machine the children may not have got far: then there are more rounds, and longer ones.
+      const more = i >= ROUNDS;
+      if (more && sawAll()) break;
       const io = ios[i % ios.length] as 'mmap' | 'write';
       const mode = io === 'mmap' ? 'allocate' : (['allocate', 'keep-size', 'none'] as const)[i % 3];
       const options = { io, segmentSize: size, recycle: 3, preallocate: { segments: i % 3, ...(mode && { mode }) } };
-      nextId = await round(directory, nextId, options, delay);
+      nextId = await round(directory, nextId, options, more ? 10 * delay : delay);
       const copied = i % 2 === 0;
       const place = copied ? path.join(temporaryDirectory(), 'copy') : directory;
       if (copied) cpSync(directory, place, { recursive: true });
       await judge(place, ios[(i >> 1) % ios.length] as 'mmap' | 'write');
     }
     // A run in which none of this happened has shown nothing.
-    expect(seen.acknowledged).toBeGreaterThan(ROUNDS);
-    expect(seen.rotations).toBeGreaterThan(0);
-    expect(seen.purges).toBeGreaterThan(0);
-    expect(seen.reused).toBeGreaterThan(0);
-    expect(seen.killedMidAppend).toBeGreaterThan(0);
+    if (!sawAll()) throw new Error(`not everything has happened: ${JSON.stringify(seen)}`);
   },
   ROUNDS * 10_000 + 60_000,
 );

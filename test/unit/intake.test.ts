@@ -187,14 +187,18 @@ describe('what does not fit', () => {
     expect(bench.outcomes).toEqual(['a 1', 'b 2', 'small 3', 'batch 4-5']);
   });
 
-  test('is copied while it waits: its owner may use the bytes again', () => {
+  test.each([
+    ['Uint8Array', (size: number) => new Uint8Array(size)],
+    ['Buffer', (size: number) => Buffer.alloc(size)],
+  ])('is copied while it waits: the owner of a %s may use the bytes again', (_, make) => {
     bench.append('a', BIG);
-    const payload = new Uint8Array(BIG).fill(1);
+    const payload = make(BIG).fill(1);
     bench.note('b', bench.intake.append(payload, 'durable'));
-    const written = new Uint8Array(8).fill(1);
+    const written = make(8).fill(1);
     bench.intake.write(written);
-    payload.fill(2);
-    written.fill(2);
+    const batch = [make(8).fill(1)];
+    bench.note('batch', bench.intake.appendBatch(batch, 'durable'));
+    for (const bytes of [payload, written, ...batch]) bytes.fill(2);
     for (; bench.intake.queue.length > 0; bench.intake.queue.shift()) {
       expect(new Set(bench.intake.queue.first?.payloads[0])).toEqual(new Set([1]));
     }

@@ -40,7 +40,11 @@ const CASES: readonly [option: string, bad: readonly unknown[], good: readonly u
   ['onSpacePressure', [{}, 'f', null, 1], [() => {}]],
   ['threads', [0, 65, 2.5, '4', null], [1, 64]],
   ['verify', ['none', true, null], ['tail', 'full']],
-  ['minDurableLsn', [5, 'a', null, true], [{}, { 1: 0 }, { 4294967295: Number.MAX_SAFE_INTEGER }]],
+  [
+    'minDurableLsn',
+    [5, 'a', null, true, [], new Map([[1, 5]])],
+    [{}, { 1: 0 }, { 4294967295: Number.MAX_SAFE_INTEGER }],
+  ],
   ['maxReadHandles', [0, 65_537, 1.5, null], [1, 65_536]],
   ['indexCacheBytes', [KIB - 1, 64 * GIB + 1, '1', null], [KIB, 64 * GIB]],
   ['blockCacheBytes', [KIB - 1, 64 * GIB + 1, '1', null], [KIB, 64 * GIB]],
@@ -87,6 +91,10 @@ describe('an option of openLog', () => {
       ['4294967296', 5],
       ['x', 5],
       ['1.5', 5],
+      ['', 5],
+      [' 1', 5],
+      ['01', 5],
+      ['1e0', 5],
     ] as const) {
       expect(() => resolveOptions(given('minDurableLsn', { [partition]: lsn }))).toThrow(
         refused(`minDurableLsn.${partition}`),
@@ -192,6 +200,13 @@ describe('nothing is touched where an option is refused', () => {
     }
     await expect(partition.append(bytes, { ack: 'soon' } as never)).rejects.toMatchObject(bad('ack'));
     await expect(partition.append(bytes, { acks: 'written' } as never)).rejects.toMatchObject(bad('acks'));
+    await expect(partition.append(bytes, null as never)).rejects.toMatchObject(bad('options'));
+    await expect(partition.waitFor(1, { until: 1 } as never)).rejects.toMatchObject(bad('until'));
+    await expect(partition.waitFor(1, { signal: 1 } as never)).rejects.toMatchObject(bad('signal'));
+    await expect(partition.waitFor(1, null as never)).rejects.toMatchObject(bad('options'));
+    await expect(partition.verify({ full: true } as never)).rejects.toMatchObject(bad('full'));
+    await expect(partition.verify({ onProgress: 1 } as never)).rejects.toMatchObject(bad('onProgress'));
+    await expect(partition.verify({ signal: 1 } as never)).rejects.toMatchObject(bad('signal'));
     for (const lsn of [-1, 0, 1.5, 2 ** 53, '1', undefined]) {
       await expect(partition.waitFor(lsn as number)).rejects.toMatchObject(bad('lsn'));
       await expect(partition.purgeBefore(lsn as number)).rejects.toMatchObject(bad('minLsn'));
@@ -250,4 +265,12 @@ test('acknowledgements are durable unless another level is named', () => {
 
 test('a Buffer is a payload', () => {
   expect(() => checkPayload(Buffer.from('x'), 'payload')).not.toThrow();
+});
+
+test('a payload whose buffer was transferred is refused, an empty one is not', () => {
+  const payload = new Uint8Array(8);
+  structuredClone(payload.buffer, { transfer: [payload.buffer] });
+  expect(() => checkPayload(payload, 'payload')).toThrow(refused('payload'));
+  expect(() => checkPayload(new Uint8Array(0), 'payload')).not.toThrow();
+  expect(() => checkPayload(new Uint8Array(new SharedArrayBuffer(8), 8), 'payload')).not.toThrow();
 });

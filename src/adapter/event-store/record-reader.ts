@@ -80,7 +80,8 @@ export class RecordReader {
         to = ascending[i] as number;
         wanted.add(to);
       }
-      const options = { from, to, visibility: 'written' as const, ...(signal === undefined ? {} : { signal }) };
+      const waiting = signal === undefined ? {} : { signal };
+      const options = { from, to, visibility: 'written' as const, ...waiting };
       try {
         for await (const batch of partition.read(options).batches()) {
           for (const { lsn, payload } of batch) {
@@ -95,7 +96,7 @@ export class RecordReader {
       } catch (error) {
         // What was only written, and lost by a sync that failed, is no damage: the partition has failed, and says so.
         const corrupt = error instanceof VarveError && error.code === 'ERR_VARVE_CORRUPT';
-        if (corrupt && to > partition.durableLsn) await partition.waitFor(to, options);
+        if (corrupt && to > partition.durableLsn) await partition.waitFor(to, waiting);
         throw error;
       }
       const lost = [...wanted].find((lsn) => lsn >= partition.keptBelow); // below that it may have been given up

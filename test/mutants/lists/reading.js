@@ -79,6 +79,22 @@ export const reading = [
     tests: ['test/unit/segment/handles.test.ts'],
   },
   {
+    id: 'opened-handle-not-leased',
+    breaks: 'Readings of many segments evict one another’s files before they are used, and open them again for ever.',
+    file: 'src/segment/handles.ts',
+    search: 'leases: opening.waiting',
+    replace: 'leases: 0',
+    tests: ['test/unit/segment/handles.test.ts'],
+  },
+  {
+    id: 'older-look-shared',
+    breaks: 'A reading beside the writer misses what was durable when it began, since another one had looked before.',
+    file: 'src/partition/read-only-partition.ts',
+    search: 'if (this.#refreshing === undefined) return this.#beginRefresh();',
+    replace: 'return this.#refreshing ?? this.#beginRefresh();',
+    tests: ['test/unit/segment/read-only.test.ts'],
+  },
+  {
     id: 'evicted-handle-left-open',
     breaks: 'A file that was read when its handle was evicted is never closed.',
     file: 'src/segment/handles.ts',

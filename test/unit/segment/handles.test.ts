@@ -73,6 +73,22 @@ describe('the open files', () => {
     expect(openFiles()).toBe(1);
   });
 
+  test('serve who has asked for them, however many more are being opened at the same time', async () => {
+    const open = disk.open.bind(disk);
+    let opened = 0;
+    disk.open = (path, mode) => (++opened > 100 ? Promise.reject(new Error('again and again')) : open(path, mode));
+    const readings = Array.from({ length: 12 }, async (_, i) => {
+      for (let turn = 0; turn < i; turn++) await undefined; // each opening ends while others are under way
+      return read(NAMES[i % 3] as string);
+    });
+    expect((await Promise.all(readings)).join('')).toBe('abcabcabcabc');
+    expect(opened).toBeLessThanOrEqual(12);
+    await turns();
+    expect(openFiles()).toBe(1);
+    await handles.close();
+    expect(openFiles()).toBe(0);
+  });
+
   test('that are forgotten are not used again, and closed', async () => {
     await read('a');
     handles.forget('a');

@@ -57,6 +57,20 @@ describe.each(['write', 'mmap'] as const)('beside a live writer over %s', (io) =
     });
   });
 
+  test('it sees what is durable when a reading begins, however far another has looked', async () => {
+    await both(async (writer, reader) => {
+      const read = (from: number) => reader.read({ from }).toArray();
+      for (let turn = 0; turn < 40; turn++) {
+        const others = read(1);
+        for (let i = 0; i < turn % 8; i++) await undefined;
+        await fill(writer, 1);
+        const lsn = writer.durableLsn;
+        expect((await read(lsn)).map((record) => record.lsn)).toEqual([lsn]);
+        await others;
+      }
+    });
+  });
+
   test('it waits for what is not there yet, and follows', async () => {
     await both(async (writer, reader) => {
       await fill(writer, 1);

@@ -94,6 +94,10 @@ describe('salvage', () => {
     const code = 'ERR_VARVE_INVALID_OPTION';
     await expect(salvage({ directory: '', partition: 1 }).next()).rejects.toMatchObject({ code, option: 'directory' });
     await expect(salvage({ directory, partition: -1 }).next()).rejects.toMatchObject({ code, option: 'partition' });
+    await expect(salvage({ directory } as never).next()).rejects.toMatchObject({ code, option: 'partition' });
+    await expect(salvage({ partition: 1 } as never).next()).rejects.toMatchObject({ code, option: 'directory' });
+    const unknown = { directory, partition: 1, from: 5 } as never;
+    await expect(salvage(unknown).next()).rejects.toMatchObject({ code, option: 'from' });
   });
 });
 
