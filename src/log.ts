@@ -153,8 +153,8 @@ export class Log {
 
   /**
    * Makes durable what was written, marks a clean end, and gives back files, threads and the lock. Idempotent. Appends
-   * that wait for space are refused. Rejects with `ERR_VARVE_PARTITION_FAILED` or `ERR_VARVE_NO_SPACE` if something that was written could not
-   * be made durable; everything has been given back even so.
+   * that wait for space are refused. Rejects with `ERR_VARVE_PARTITION_FAILED` or `ERR_VARVE_NO_SPACE` if something that
+   * was written could not be made durable, or the clean end not be marked; everything has been given back even so.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
