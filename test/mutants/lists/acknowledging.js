@@ -56,7 +56,8 @@ export const acknowledging = [
   },
   {
     id: 'rest-not-stated',
-    breaks: 'Behind a long row of syncs the last of them are never stated: damage to what they made durable goes unnoticed.',
+    breaks:
+      'Behind a long row of syncs the last of them are never stated: damage to what they made durable goes unnoticed.',
     file: 'src/partition/syncing.ts',
     search: 'if (!failed) tail.syncsEnded();',
     replace: '',
