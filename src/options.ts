@@ -313,24 +313,11 @@ export function checkFollowOptions(options: FollowOptions): void {
   checkAll(options, FOLLOW_CHECKS, 'options');
 }
 
-const WAIT_CHECKS = { signal: signalCheck };
-const PROGRESS_CHECKS = { signal: signalCheck, onProgress: callback };
+/** Throws unless `value` is an `AbortSignal`; an aborted one throws its reason. */
+export const checkSignal: Check = (value, option) => {
+  signalCheck(value, option);
+  (value as AbortSignal).throwIfAborted();
+};
 
-/** An aborted signal throws its reason. */
-export function checkWaitOptions(options: { signal?: AbortSignal | undefined }): void {
-  checkAll(options, WAIT_CHECKS, 'options');
-  options.signal?.throwIfAborted();
-}
-
-/** An aborted signal throws its reason. */
-export function checkProgressOptions(options: { signal?: AbortSignal | undefined }): void {
-  checkAll(options, PROGRESS_CHECKS, 'options');
-  options.signal?.throwIfAborted();
-}
-
-/** Throws unless `value` is undefined or an `AbortSignal`; an aborted one throws its reason. */
-export function checkSignal(value: AbortSignal | undefined): void {
-  if (value === undefined) return;
-  signalCheck(value, 'signal');
-  value.throwIfAborted();
-}
+export const WAIT_CHECKS = { signal: checkSignal };
+export const PROGRESS_CHECKS = { signal: checkSignal, onProgress: callback };

@@ -5,16 +5,17 @@
 import type { PartitionActor, PartitionState } from './actors/partition-machine.js';
 import {
   type AppendOptions,
+  checkAll,
   checkFollowOptions,
   checkLsn,
   checkPayload,
-  checkProgressOptions,
   checkReadOptions,
-  checkWaitOptions,
   type FollowOptions,
   invalid,
+  PROGRESS_CHECKS,
   type ReadOptions,
   resolveAck,
+  WAIT_CHECKS,
 } from './options.js';
 import type { PartitionBackend, PurgeResult } from './partition/backend.js';
 import type { Appended, AppendedBatch } from './partition/tail.js';
@@ -94,7 +95,7 @@ export class Partition {
    */
   async waitFor(lsn: number, options: { signal?: AbortSignal } = {}): Promise<void> {
     checkLsn(lsn, 'lsn');
-    checkWaitOptions(options);
+    checkAll(options, WAIT_CHECKS, 'options');
     return this.#backend.waitFor(lsn, options.signal);
   }
 
@@ -193,7 +194,7 @@ export class Partition {
 
   /** Verifies every checksum. Rejects with `ERR_VARVE_CORRUPT` at the first damage. */
   async verify(options: ProgressOptions = {}): Promise<VerifyResult> {
-    checkProgressOptions(options);
+    checkAll(options, PROGRESS_CHECKS, 'options');
     return this.#backend.verify(options);
   }
 }

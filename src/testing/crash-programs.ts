@@ -23,7 +23,8 @@ export const SMALL_STEPS = [
 ] as const;
 const MORE_STEPS = ['burst', 'fill', 'purge some', 'truncate far', 'truncate all', 'at once'] as const;
 export const STEPS = [...SMALL_STEPS, ...MORE_STEPS] as const;
-export type Step = (typeof STEPS)[number];
+/** 'row' is long, so it is taken only where it is asked for. */
+export type Step = (typeof STEPS)[number] | 'row';
 
 export const DIRECTORY = '/data';
 
@@ -175,6 +176,10 @@ export class Session {
         await all(appends);
         return;
       }
+      case 'row':
+        // Longer than those whose every sync is stated in the header page.
+        for (let i = 0; i < 26; i++) await this.#append(1, 'durable');
+        return;
       case 'fill': {
         const appends = [400, 300, 350, 380].map((size) =>
           this.#append(size, random.chance(0.7) ? 'written' : 'durable'),

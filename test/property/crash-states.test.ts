@@ -73,14 +73,15 @@ test('random programs', async () => {
   );
 });
 
-/** States that recovery once refused, or would have. */
-const REGRESSIONS: [string, CrashRun['program'], Partial<CrashRun>][] = [
+/** States that recovery once refused, or would have, and those that short programs do not reach. */
+const PROGRAMS: [string, CrashRun['program'], Partial<CrashRun>][] = [
   ['a segment that was never synced, and the next one has its name', ['append', 'rotate', 'written', 'rotate'], {}],
   ['the log begins with a segment that was never synced', ['append', 'rotate', 'purge'], {}],
   ['a truncation that was stated, not synced, begun again', ['batch', 'truncate'], { secondStates: 0.5 }],
+  ['a row of syncs that are not all stated', ['row', 'append'], {}],
 ];
 
-test.each(REGRESSIONS)('%s', async (_what, program, change) => {
+test.each(PROGRAMS)('%s', async (_what, program, change) => {
   for (const [i, schedule] of (['order', 'random', 'slow sync', 'slow names'] as const).entries()) {
     const io = i % 2 === 0 ? 'mmap' : 'write';
     const log = { io, segmentSize: 6000, ready: 2, recycle: 1, verify: 'full' } as const;

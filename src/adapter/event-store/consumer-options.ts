@@ -91,7 +91,7 @@ const CHECKS = {
   retry: (value: unknown, option: string) => checkAll(value, RETRY_CHECKS, option),
   handlerTimeout: integer(1, MAX_MS),
   onParked: callback,
-  signal: (value: unknown) => checkSignal(value as AbortSignal),
+  signal: checkSignal,
 };
 
 /** Throws `ERR_VARVE_INVALID_OPTION`. */

@@ -1,11 +1,11 @@
 /** All consumers of a store: their leases, checkpoints and parking lots, and their end. */
-import { callback, checkAll } from '../../options.js';
+import { callback, checkAll, checkSignal } from '../../options.js';
 import { eitherSignal, PullStream } from '../../streams/pull-stream.js';
 import { Checkpoints, checkConsumerName, revisionOf, type StoredCheckpoint } from './checkpoints.js';
 import { Consumer } from './consumer.js';
 import { type ConsumeOptions, planConsumer } from './consumer-options.js';
 import { checkFrom, cursorsOf, durableCheckpoint } from './cursors.js';
-import { anything, signalOption } from './event-store-options.js';
+import { anything } from './event-store-options.js';
 import { checkExpectedRevision, type ExpectedRevision } from './expected-revision.js';
 import { Leases } from './leases.js';
 import { type ParkedEvent, ParkingLot, type ReplayHandler, type ReplayResult } from './parking-lot.js';
@@ -64,7 +64,7 @@ export class Consumers {
 
   parkedEvents(name: string, options: { signal?: AbortSignal }): PullStream<ParkedEvent> {
     const lot = this.#lot(checkConsumerName(name));
-    checkAll(options, { signal: signalOption }, 'options');
+    checkAll(options, { signal: checkSignal }, 'options');
     return new PullStream((ending) => lot.list(eitherSignal(options.signal, ending)));
   }
 
@@ -72,7 +72,7 @@ export class Consumers {
     this.#system.core.refuseClosed();
     checkConsumerName(name);
     callback(handler, 'handler');
-    checkAll(options, { signal: signalOption }, 'options');
+    checkAll(options, { signal: checkSignal }, 'options');
     return this.#lot(name).replay(handler, options.signal);
   }
 

@@ -172,7 +172,6 @@ export const count = integer(0, Number.MAX_SAFE_INTEGER);
 export const schemaVersion = integer(1, 65_535);
 export const direction = oneOf('forwards', 'backwards');
 export const anything = () => {};
-export const signalOption = (value: unknown) => checkSignal(value as AbortSignal);
 
 export const LIST_CHECKS = {
   prefix: (value: unknown) => checkStream(value, true),
@@ -181,15 +180,15 @@ export const LIST_CHECKS = {
   system: boolean,
   order: oneOf('firstEvent'),
 };
-export const EXPORT_CHECKS = { from: anything, filter: anything, signal: signalOption, onProgress: callback };
-export const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: signalOption, onProgress: callback };
-export const BACKUP_CHECKS = { signal: signalOption, onProgress: callback };
+export const EXPORT_CHECKS = { from: anything, filter: anything, signal: checkSignal, onProgress: callback };
+export const IMPORT_CHECKS = { batch: integer(1, 65_536), signal: checkSignal, onProgress: callback };
+export const BACKUP_CHECKS = { signal: checkSignal, onProgress: callback };
 export const SCAVENGE_CHECKS = {
   dryRun: boolean,
   threshold: share,
   maxBytesPerSecond: integer(1, Number.MAX_SAFE_INTEGER),
   archive: callback,
-  signal: signalOption,
+  signal: checkSignal,
   onProgress: callback,
 };
 export const PURGE_CHECKS = {
@@ -197,7 +196,7 @@ export const PURGE_CHECKS = {
   floor: anything,
   system: boolean,
   archive: callback,
-  signal: signalOption,
+  signal: checkSignal,
   onProgress: callback,
 };
 
@@ -208,11 +207,11 @@ export const READ_STREAM_CHECKS = {
   direction,
   maxCount: count,
   ifMissing: oneOf('empty', 'throw'),
-  signal: signalOption,
+  signal: checkSignal,
 };
-export const READ_ALL_CHECKS = { from: anything, direction, maxCount: count, filter: anything, signal: signalOption };
-export const SUBSCRIBE_CHECKS = { from: anything, filter: anything, signal: signalOption };
-export const SUBSCRIBE_TO_STREAM_CHECKS = { from: anything, signal: signalOption };
+export const READ_ALL_CHECKS = { from: anything, direction, maxCount: count, filter: anything, signal: checkSignal };
+export const SUBSCRIBE_CHECKS = { from: anything, filter: anything, signal: checkSignal };
+export const SUBSCRIBE_TO_STREAM_CHECKS = { from: anything, signal: checkSignal };
 
 function share(value: unknown, option: string): void {
   if (typeof value !== 'number' || !(value > 0 && value <= 1))

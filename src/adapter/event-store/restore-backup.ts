@@ -29,10 +29,9 @@ function path(value: unknown, option: string): void {
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreReport> {
   const anything = () => {};
-  const signalOption = (value: unknown) => checkSignal(value as AbortSignal);
   checkAll(
     options,
-    { from: path, directory: path, disk: anything, signal: signalOption, onProgress: callback },
+    { from: path, directory: path, disk: anything, signal: checkSignal, onProgress: callback },
     'options',
   );
   const { from, directory, disk, signal, onProgress } = options;

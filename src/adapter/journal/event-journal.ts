@@ -36,7 +36,6 @@ interface Note {
 
 const DEFAULT_TYPE = 'Event';
 const anything = () => {};
-const signal = (value: unknown) => checkSignal(value as AbortSignal);
 const offset = integer(0, Number.MAX_SAFE_INTEGER - 1);
 
 const OPTION_CHECKS = { category: anything, eventType: callback };
@@ -185,7 +184,7 @@ export class EventStoreJournal<Event = unknown> implements Required<Journal<Even
     options: { readonly from?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<StoredEvent<Event>, void, undefined> {
     this.#streams.refuseClosed();
-    checkAll(options, { from: number, signal }, 'options');
+    checkAll(options, { from: number, signal: checkSignal }, 'options');
     return this.#follow(this.#streams.streamOf(persistenceId), options.from ?? 1, options.signal);
   }
 
@@ -205,7 +204,7 @@ export class EventStoreJournal<Event = unknown> implements Required<Journal<Even
   ): AsyncGenerator<TaggedEvent<Event>, void, undefined> {
     this.#streams.refuseClosed();
     checkTag(tag);
-    checkAll(options, { after: offset, signal }, 'options');
+    checkAll(options, { after: offset, signal: checkSignal }, 'options');
     return this.#followTag(tag, options.after ?? 0, options.signal);
   }
 
