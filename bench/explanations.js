@@ -20,10 +20,9 @@ export const EXPLANATIONS = {
   ],
   durable: [
     'The raw calls block the thread that makes them. Varve’s sync runs in another thread, so that the event loop goes on: ' +
-      'waking that thread and hearing its answer takes 30 to 35 µs where a sync is short enough for both processors to fall ' +
-      'asleep meanwhile. About 15 are JavaScript, two page faults or system calls included. Peers that commit on the ' +
-      'calling thread, as better-sqlite3 does, save the first, and stop everything else meanwhile. With more than one ' +
-      'waiter it is shared.',
+      'most of the difference is waking that thread and hearing its answer, where a sync is short enough for both ' +
+      'processors to fall asleep meanwhile. Peers that commit on the calling thread, as better-sqlite3 does, save that, ' +
+      'and stop everything else meanwhile. With more than one waiter it is shared.',
   ],
   waiters: [
     'With `io: mmap` the first store to each page of a segment is a page fault, 2 to 3 µs that `io: write` does not pay: it ' +
